@@ -1,0 +1,1 @@
+//! What the gateway thinks: TensorFlow Serving's REST protocol over any inference.

@@ -1,0 +1,1 @@
+//! The shelf: which versions of which models are loaded.

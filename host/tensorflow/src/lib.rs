@@ -1,0 +1,1 @@
+//! TensorFlow through its C API.

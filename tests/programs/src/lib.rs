@@ -1,0 +1,1 @@
+//! Guest programs that tests run: one component per example in `examples/`.

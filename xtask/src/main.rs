@@ -1,0 +1,3 @@
+//! Set-up and every developer command.
+
+fn main() {}
