@@ -1,0 +1,114 @@
+"""Every element type, and those that cannot be served."""
+
+import tensorflow as tf
+
+from common import model, save_v1, signature, v1
+
+SERVED = [
+    "bfloat16",
+    "bool",
+    "complex128",
+    "complex64",
+    "double",
+    "float",
+    "half",
+    "int16",
+    "int32",
+    "int64",
+    "int8",
+    "qint16",
+    "qint32",
+    "qint8",
+    "quint16",
+    "quint8",
+    "string",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
+]
+ALIASES = {"double": "float64", "float": "float32", "half": "float16"}
+
+
+def _identity(name):
+    x = v1.placeholder(getattr(tf, ALIASES.get(name, name)), name=f"{name}_x")
+    # A tensor cannot be both fed and fetched, and a lone placeholder would be just that.
+    return signature({"x": x}, {"y": tf.identity(x, name=f"{name}_y")})
+
+
+@model
+def identity(directory):
+    """One signature per type, named as TensorFlow names the type: y = x, of any rank."""
+
+    def build(session):
+        signatures = {name: _identity(name) for name in SERVED}
+        signatures["serving_default"] = signatures["float"]
+        return signatures
+
+    save_v1(directory / "1", build)
+
+
+@model
+def mixed(directory):
+    """Several inputs and outputs of several types; two outputs are the same tensor."""
+
+    def build(session):
+        a = v1.placeholder(tf.float32, [None], name="a")
+        b = v1.placeholder(tf.int64, [None], name="b")
+        c = v1.placeholder(tf.string, [None], name="c")
+        total = tf.add(a, tf.cast(b, tf.float32), name="total")
+        outputs = {
+            "total": total,
+            "total_again": total,
+            "parity": tf.equal(tf.math.floormod(b, 2), 0),
+            "joined": tf.strings.join([tf.strings.as_string(b), c], separator="-"),
+            "length": tf.strings.length(c),
+        }
+        return {"serving_default": signature({"a": a, "b": b, "c": c}, outputs)}
+
+    save_v1(directory / "1", build)
+
+
+@model
+def many_outputs(directory):
+    """Eight outputs: 255 sets of them that a request can ask for."""
+
+    def build(session):
+        x = v1.placeholder(tf.float32, [None], name="x")
+        outputs = {f"y{index}": x + float(index) for index in range(8)}
+        return {"serving_default": signature({"x": x}, outputs)}
+
+    save_v1(directory / "1", build)
+
+
+@model
+def float8(directory):
+    """A type with a number that the C API binding cannot read back."""
+
+    def build(session):
+        x = v1.placeholder(tf.dtypes.experimental.float8_e5m2, [None], name="x")
+        return {"serving_default": signature({"x": x}, {"y": tf.identity(x)})}
+
+    save_v1(directory / "1", build)
+
+
+@model
+def not_tensors(directory):
+    """Signatures that are listed and cannot be called, and one that can."""
+
+    def build(session):
+        sparse = v1.sparse_placeholder(tf.float32, [None, 4], name="sparse")
+        handle = v1.placeholder(tf.variant, [], name="handle")
+        x = v1.placeholder(tf.float32, [None], name="x")
+        dangling = signature({"x": x}, {"y": tf.identity(x)})
+        dangling.outputs["y"].name = "nowhere:0"
+        return {
+            "dense": signature({"x": x}, {"y": x + 1.0}),
+            "sparse": signature(
+                {"x": sparse}, {"y": v1.sparse_reduce_sum(sparse, axis=1)}
+            ),
+            "variant": signature({"x": handle}, {"y": tf.identity(handle)}),
+            "dangling": dangling,
+        }
+
+    save_v1(directory / "1", build)
