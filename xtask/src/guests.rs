@@ -1,0 +1,42 @@
+//! Building the WebAssembly components.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::process::{self, cargo};
+use crate::progress;
+use crate::repo::Repo;
+use crate::setup::WASM_TARGET;
+
+/// Packages that are components; the host cannot run what they build.
+pub(crate) const COMPONENTS: &[&str] = &["tensorgate-gateway", "tensorgate-spin"];
+
+/// Programs that tests run inside the sandbox, one component per example.
+pub(crate) const TEST_PROGRAMS: &str = "tensorgate-test-programs";
+
+/// Where guests are built: apart from the host, so that neither waits for the other's lock, and
+/// the server's build can build the gateway while cargo holds its own.
+pub(crate) fn target(repo: &Repo) -> PathBuf {
+    repo.target().join("guests")
+}
+
+/// Builds every component.
+pub(crate) fn build(repo: &Repo) -> Result<()> {
+    progress::step("building the WebAssembly components", || {
+        let mut components = build_command(repo);
+        for package in COMPONENTS {
+            components.args(["--package", package]);
+        }
+        process::run(&mut components)?;
+        process::run(build_command(repo).args(["--package", TEST_PROGRAMS, "--examples"]))
+    })
+}
+
+fn build_command(repo: &Repo) -> Command {
+    let mut command = cargo(repo);
+    command.args(["build", "--profile", "guest", "--target", WASM_TARGET]);
+    command.arg("--target-dir").arg(target(repo));
+    command
+}

@@ -1,0 +1,128 @@
+//! The steps of `cargo xtask test`, in their order.
+
+use anyhow::Result;
+
+use super::Step;
+use crate::examples;
+use crate::guests;
+use crate::host;
+use crate::package;
+use crate::process::{self, cargo};
+use crate::repo::{Profile, Repo};
+use crate::server;
+use crate::setup::{self, WASM_TARGET};
+
+/// Cheap first; what later steps need before them.
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        what: "Rust sources are formatted",
+        run: fmt,
+    },
+    Step {
+        name: "setup",
+        what: "target, Python, libtensorflow and models are there",
+        run: |repo| setup::everything(repo).map(drop),
+    },
+    Step {
+        name: "python",
+        what: "Python sources compile",
+        run: python,
+    },
+    Step {
+        name: "guests",
+        what: "WebAssembly components build",
+        run: guests::build,
+    },
+    Step {
+        name: "clippy-guests",
+        what: "clippy has nothing to say about guests",
+        run: clippy_guests,
+    },
+    Step {
+        name: "clippy",
+        what: "clippy has nothing to say about the host",
+        run: clippy,
+    },
+    Step {
+        name: "doc",
+        what: "rustdoc has nothing to say",
+        run: doc,
+    },
+    Step {
+        name: "test",
+        what: "unit tests, suites and examples in documentation",
+        run: test,
+    },
+    Step {
+        name: "examples",
+        what: "every example runs against the server",
+        run: run_examples,
+    },
+    Step {
+        name: "package",
+        what: "the package runs elsewhere with an empty environment",
+        run: |repo| package::package(repo, Profile::Dev, true),
+    },
+];
+
+fn fmt(repo: &Repo) -> Result<()> {
+    process::run(cargo(repo).args(["fmt", "--all", "--check"]))
+}
+
+fn python(repo: &Repo) -> Result<()> {
+    let python = setup::python(repo)?;
+    process::run(
+        python
+            .module("compileall")
+            .args(["-q", "examples", "tests"])
+            .current_dir(repo.root()),
+    )
+}
+
+/// The components and the test programs, in the target that they are written for.
+fn clippy_guests(repo: &Repo) -> Result<()> {
+    setup::wasm_target(repo)?;
+    let mut command = cargo(repo);
+    command.args(["clippy", "--target", WASM_TARGET, "--lib", "--examples"]);
+    command.arg("--target-dir").arg(guests::target(repo));
+    for package in guests::COMPONENTS {
+        command.args(["--package", package]);
+    }
+    command.args(["--package", guests::TEST_PROGRAMS]);
+    process::run(command.args(["--", "--deny", "warnings"]))
+}
+
+fn clippy(repo: &Repo) -> Result<()> {
+    let mut command = host::command(repo, "clippy");
+    process::run(command.args(["--all-targets", "--", "--deny", "warnings"]))
+}
+
+/// API documentation, warnings denied.
+pub(crate) fn doc(repo: &Repo) -> Result<()> {
+    let mut command = host::command(repo, "doc");
+    process::run(
+        command
+            .args(["--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
+    )
+}
+
+/// All suites, also after one has failed. They need models, libtensorflow and components, which
+/// is why set-up comes first.
+fn test(repo: &Repo) -> Result<()> {
+    setup::everything(repo)?;
+    guests::build(repo)?;
+    host::build(repo)?;
+    process::run(host::command(repo, "test").arg("--no-fail-fast"))
+}
+
+fn run_examples(repo: &Repo) -> Result<()> {
+    let python = setup::python(repo)?;
+    server::build(repo, Profile::Dev)?;
+    for example in examples::ALL {
+        examples::export(repo, &python, example)?;
+        examples::run(repo, &python, Profile::Dev, example)?;
+    }
+    Ok(())
+}
