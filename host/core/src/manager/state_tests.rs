@@ -1,0 +1,592 @@
+//! The decisions of the manager, event by event, and at random.
+
+use proptest::prelude::*;
+use tensorgate_types::{ModelVersionStatus, ServableState};
+
+use super::*;
+use crate::manager::model::MAX_ENDED;
+use crate::source::AspiredVersion;
+
+const REST: Duration = Duration::from_secs(60);
+
+fn rules() -> Rules {
+    Rules {
+        policy: VersionPolicy::AvailabilityPreserving,
+        load_threads: 2,
+        max_retries: 2,
+        retry_interval: REST,
+    }
+}
+
+fn id(version: i64) -> ServableId {
+    ServableId::new("m", version)
+}
+
+fn list(name: &str, versions: &[i64]) -> AspiredVersions {
+    AspiredVersions {
+        name: name.to_owned(),
+        versions: versions
+            .iter()
+            .map(|version| AspiredVersion {
+                version: *version,
+                path: format!("/{name}/{version}").into(),
+            })
+            .collect(),
+    }
+}
+
+fn broken() -> Error {
+    Error::internal("broken")
+}
+
+/// Effects in short: `load 3`, `retry 3`, `call off 3`, `release 3`.
+fn effects(state: &mut ManagerState) -> Vec<String> {
+    state
+        .take_effects()
+        .into_iter()
+        .map(|effect| match effect {
+            Effect::Load { id, path } => {
+                assert_eq!(path, PathBuf::from(format!("/{}/{}", id.name, id.version)));
+                format!("load {}", id.version)
+            }
+            Effect::RetryAfter { id, delay } => {
+                assert_eq!(delay, REST);
+                format!("retry {}", id.version)
+            }
+            Effect::CancelRetry(id) => format!("call off {}", id.version),
+            Effect::Release(id) => format!("release {}", id.version),
+        })
+        .collect()
+}
+
+fn statuses(state: &ManagerState, name: &str) -> Vec<ModelVersionStatus> {
+    state
+        .model(name)
+        .map(ManagedModel::statuses)
+        .unwrap_or_default()
+}
+
+/// `3 AVAILABLE, 2 END`.
+fn seen(state: &ManagerState) -> String {
+    let words: Vec<String> = statuses(state, "m")
+        .iter()
+        .map(|status| format!("{} {}", status.version, status.state.name()))
+        .collect();
+    words.join(", ")
+}
+
+/// A model with these versions available.
+fn serving(rules: Rules, versions: &[i64]) -> ManagerState {
+    let mut state = ManagerState::new(rules);
+    state.aspire(list("m", versions));
+    for version in versions.iter().rev() {
+        state.load_ended(&id(*version), Ok(()));
+    }
+    state.take_effects();
+    state
+}
+
+#[test]
+fn swaps_in_one_step_once_the_new_version_is_loaded() {
+    let mut state = serving(rules(), &[1]);
+    state.aspire(list("m", &[2]));
+    assert_eq!(effects(&mut state), ["load 2"]);
+    assert_eq!(seen(&state), "2 LOADING, 1 AVAILABLE");
+    state.load_ended(&id(2), Ok(()));
+    assert_eq!(effects(&mut state), ["release 1"]);
+    assert_eq!(seen(&state), "2 AVAILABLE, 1 UNLOADING");
+    state.quiesced(&id(1));
+    assert_eq!(seen(&state), "2 AVAILABLE, 1 UNLOADING");
+    state.dropped(&id(1));
+    assert_eq!(seen(&state), "2 AVAILABLE, 1 END");
+    assert_eq!(statuses(&state, "m")[1].status, Ok(()));
+}
+
+#[test]
+fn keeps_the_old_version_when_the_new_one_fails() {
+    let mut state = serving(rules(), &[1]);
+    state.aspire(list("m", &[2]));
+    for attempt in 1..=2 {
+        state.load_ended(&id(2), Err(broken()));
+        assert_eq!(seen(&state), "2 LOADING, 1 AVAILABLE", "attempt {attempt}");
+        state.retry_due(&id(2));
+    }
+    assert_eq!(
+        effects(&mut state),
+        ["load 2", "retry 2", "load 2", "retry 2", "load 2"]
+    );
+    state.load_ended(&id(2), Err(broken()));
+    assert_eq!(effects(&mut state), Vec::<String>::new());
+    assert_eq!(seen(&state), "2 END, 1 AVAILABLE");
+    assert_eq!(
+        statuses(&state, "m")[0].status,
+        Err((broken().code(), "broken".to_owned()))
+    );
+}
+
+#[test]
+fn failed_version_is_loaded_again_only_after_it_was_away() {
+    let mut state = ManagerState::new(Rules {
+        max_retries: 0,
+        ..rules()
+    });
+    state.aspire(list("m", &[1]));
+    state.load_ended(&id(1), Err(broken()));
+    assert_eq!(effects(&mut state), ["load 1"]);
+    state.aspire(list("m", &[1]));
+    assert_eq!(effects(&mut state), Vec::<String>::new());
+    state.aspire(list("m", &[]));
+    assert_eq!(seen(&state), "1 END");
+    assert!(statuses(&state, "m")[0].status.is_err(), "still says why");
+    state.aspire(list("m", &[1]));
+    assert_eq!(effects(&mut state), ["load 1"]);
+    assert_eq!(seen(&state), "1 LOADING");
+}
+
+#[test]
+fn rolls_back_to_a_version_that_must_be_loaded_first() {
+    let mut state = serving(rules(), &[2]);
+    state.aspire(list("m", &[1]));
+    assert_eq!(effects(&mut state), ["load 1"]);
+    assert_eq!(seen(&state), "2 AVAILABLE, 1 LOADING");
+    state.load_ended(&id(1), Ok(()));
+    assert_eq!(effects(&mut state), ["release 2"]);
+}
+
+#[test]
+fn rolls_back_to_the_version_that_still_serves() {
+    let mut state = serving(rules(), &[1]);
+    state.aspire(list("m", &[2]));
+    state.load_ended(&id(2), Err(broken()));
+    state.aspire(list("m", &[1]));
+    assert_eq!(effects(&mut state), ["load 2", "retry 2", "call off 2"]);
+    assert_eq!(seen(&state), "2 END, 1 AVAILABLE");
+}
+
+#[test]
+fn unloads_everything_when_nothing_is_wanted() {
+    let mut state = serving(rules(), &[1, 2]);
+    state.aspire(list("m", &[]));
+    assert_eq!(effects(&mut state), ["release 1", "release 2"]);
+}
+
+#[test]
+fn version_wanted_again_waits_until_the_old_instance_is_gone() {
+    let mut state = serving(rules(), &[1]);
+    state.aspire(list("m", &[]));
+    state.aspire(list("m", &[1]));
+    assert_eq!(effects(&mut state), ["release 1"]);
+    assert!(!state.model("m").unwrap().readiness().is_settled());
+    state.quiesced(&id(1));
+    assert_eq!(effects(&mut state), Vec::<String>::new());
+    state.dropped(&id(1));
+    assert_eq!(effects(&mut state), ["load 1"]);
+    assert_eq!(seen(&state), "1 LOADING");
+}
+
+#[test]
+fn another_version_answers_while_the_wanted_one_comes_back() {
+    let mut state = serving(rules(), &[3]);
+    state.aspire(list("m", &[2]));
+    state.load_ended(&id(2), Ok(()));
+    assert_eq!(effects(&mut state), ["load 2", "release 3"]);
+    state.aspire(list("m", &[3]));
+    assert_eq!(effects(&mut state), Vec::<String>::new());
+    assert_eq!(seen(&state), "3 UNLOADING, 2 AVAILABLE");
+    state.quiesced(&id(3));
+    state.dropped(&id(3));
+    assert_eq!(effects(&mut state), ["load 3"]);
+    state.load_ended(&id(3), Ok(()));
+    assert_eq!(effects(&mut state), ["release 2"]);
+}
+
+#[test]
+fn version_wanted_again_and_dropped_again_stays_away() {
+    let mut state = serving(rules(), &[1]);
+    state.aspire(list("m", &[]));
+    state.aspire(list("m", &[1]));
+    state.aspire(list("m", &[]));
+    state.quiesced(&id(1));
+    state.dropped(&id(1));
+    assert_eq!(effects(&mut state), ["release 1"]);
+    assert_eq!(seen(&state), "1 END");
+}
+
+#[test]
+fn version_waiting_for_a_thread_is_called_off_when_unwanted() {
+    let mut state = ManagerState::new(Rules {
+        load_threads: 1,
+        ..rules()
+    });
+    state.aspire(list("m", &[1, 2]));
+    assert_eq!(effects(&mut state), ["load 2"]);
+    state.aspire(list("m", &[2]));
+    assert_eq!(seen(&state), "2 LOADING, 1 END");
+    state.load_ended(&id(2), Ok(()));
+    assert_eq!(effects(&mut state), Vec::<String>::new());
+}
+
+#[test]
+fn version_unwanted_between_attempts_ends_with_its_last_error() {
+    let mut state = ManagerState::new(rules());
+    state.aspire(list("m", &[1]));
+    state.load_ended(&id(1), Err(broken()));
+    state.aspire(list("m", &[]));
+    assert_eq!(effects(&mut state), ["load 1", "retry 1", "call off 1"]);
+    assert_eq!(seen(&state), "1 END");
+    assert!(statuses(&state, "m")[0].status.is_err());
+    // A timer that had fired already does no harm.
+    state.retry_due(&id(1));
+    assert_eq!(effects(&mut state), Vec::<String>::new());
+}
+
+#[test]
+fn unwanted_load_is_not_retried_and_its_success_is_not_shown() {
+    for (result, expected, end) in [
+        (Err(broken()), vec!["load 1"], "1 END"),
+        (Ok(()), vec!["load 1", "release 1"], "1 UNLOADING"),
+    ] {
+        let mut state = ManagerState::new(rules());
+        state.aspire(list("m", &[1]));
+        state.aspire(list("m", &[]));
+        state.load_ended(&id(1), result);
+        assert_eq!(effects(&mut state), expected);
+        assert_eq!(seen(&state), end);
+    }
+}
+
+#[test]
+fn versions_that_come_faster_than_they_load_still_replace_each_other() {
+    let mut state = serving(rules(), &[1]);
+    state.aspire(list("m", &[2]));
+    state.aspire(list("m", &[3]));
+    state.load_ended(&id(2), Ok(()));
+    assert_eq!(effects(&mut state), ["load 2", "load 3", "release 1"]);
+    assert_eq!(seen(&state), "3 LOADING, 2 AVAILABLE, 1 UNLOADING");
+}
+
+#[test]
+fn resting_version_occupies_no_load_thread() {
+    let mut state = ManagerState::new(Rules {
+        load_threads: 1,
+        ..rules()
+    });
+    state.aspire(list("bad", &[1]));
+    state.aspire(list("m", &[7]));
+    assert_eq!(effects(&mut state), ["load 1"]);
+    state.load_ended(&ServableId::new("bad", 1), Err(broken()));
+    assert_eq!(effects(&mut state), ["retry 1", "load 7"]);
+}
+
+#[test]
+fn resource_preserving_waits_for_memory() {
+    let mut state = serving(
+        Rules {
+            policy: VersionPolicy::ResourcePreserving,
+            ..rules()
+        },
+        &[1],
+    );
+    state.aspire(list("m", &[2]));
+    assert_eq!(effects(&mut state), ["release 1"]);
+    state.quiesced(&id(1));
+    assert_eq!(effects(&mut state), Vec::<String>::new());
+    state.dropped(&id(1));
+    assert_eq!(effects(&mut state), ["load 2"]);
+}
+
+#[test]
+fn lists_the_last_ended_versions_only() {
+    let mut state = ManagerState::new(rules());
+    state.aspire(list("m", &[0]));
+    state.load_ended(&id(0), Ok(()));
+    for version in 1..=200 {
+        state.aspire(list("m", &[version]));
+        state.load_ended(&id(version), Ok(()));
+        state.quiesced(&id(version - 1));
+        state.dropped(&id(version - 1));
+    }
+    let statuses = statuses(&state, "m");
+    assert_eq!(statuses.len(), MAX_ENDED + 1);
+    assert_eq!(statuses[0].version, 200);
+    assert_eq!(statuses[0].state, ServableState::Available);
+    assert_eq!(statuses[MAX_ENDED].version, 136);
+}
+
+#[test]
+fn labels_point_at_available_versions_only() {
+    let labels = |pairs: &[(&str, i64)]| -> BTreeMap<String, i64> {
+        pairs
+            .iter()
+            .map(|(label, version)| ((*label).to_owned(), *version))
+            .collect()
+    };
+    let mut state = serving(rules(), &[1, 2]);
+    let refused = "FAILED_PRECONDITION: Request to assign label to version 3 of model m, which is \
+                   not currently available for inference";
+    for (title, pairs, allow, expected) in [
+        ("available", labels(&[("stable", 1)]), false, Ok(())),
+        ("move", labels(&[("stable", 2)]), false, Ok(())),
+        ("not there", labels(&[("next", 3)]), false, Err(refused)),
+        (
+            "a known label moves away",
+            labels(&[("stable", 3)]),
+            true,
+            Err(refused),
+        ),
+        (
+            "new label, allowed",
+            labels(&[("stable", 2), ("next", 3)]),
+            true,
+            Ok(()),
+        ),
+        ("unchanged, allowed", labels(&[("next", 3)]), true, Ok(())),
+        (
+            "unchanged, not allowed",
+            labels(&[("next", 3)]),
+            false,
+            Err(refused),
+        ),
+        ("none", labels(&[]), false, Ok(())),
+    ] {
+        let before = state.model("m").unwrap().labels.clone();
+        let result = state.set_labels("m", pairs.clone(), allow);
+        let after = &state.model("m").unwrap().labels;
+        assert_eq!(
+            result.clone().map_err(|e| e.to_string()),
+            expected.map_err(str::to_owned),
+            "{title}"
+        );
+        assert_eq!(
+            after,
+            if result.is_ok() { &pairs } else { &before },
+            "{title}"
+        );
+    }
+    let unknown = state.set_labels("nobody", labels(&[("stable", 1)]), false);
+    assert!(unknown.is_err());
+}
+
+#[test]
+fn closing_calls_off_everything_that_can_be() {
+    let mut state = serving(
+        Rules {
+            load_threads: 1,
+            ..rules()
+        },
+        &[1],
+    );
+    state.aspire(list("m", &[1, 2, 3]));
+    state.aspire(list("other", &[5]));
+    state.take_effects();
+    state.close();
+    assert_eq!(effects(&mut state), ["release 1"]);
+    assert_eq!(seen(&state), "3 LOADING, 2 END, 1 UNLOADING");
+    state.aspire(list("m", &[9]));
+    assert_eq!(effects(&mut state), Vec::<String>::new());
+    state.load_ended(&id(3), Ok(()));
+    assert_eq!(effects(&mut state), ["release 3"]);
+    assert!(!state.is_empty());
+    for version in [1, 3] {
+        state.quiesced(&id(version));
+        state.dropped(&id(version));
+    }
+    assert!(state.is_empty());
+}
+
+// --- At random ---
+
+/// What can happen. Numbers choose among what is possible at that moment.
+#[derive(Debug, Clone)]
+enum Happening {
+    Aspire(u8),
+    LoadEnds { which: usize, succeeds: bool },
+    RetryIsDue(usize),
+    LastHandleGoes(usize),
+    DropEnds(usize),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        2 => (0_u8..32).prop_map(Happening::Aspire),
+        4 => (any::<usize>(), prop::bool::weighted(0.6))
+            .prop_map(|(which, succeeds)| Happening::LoadEnds { which, succeeds }),
+        2 => any::<usize>().prop_map(Happening::RetryIsDue),
+        2 => any::<usize>().prop_map(Happening::LastHandleGoes),
+        2 => any::<usize>().prop_map(Happening::DropEnds),
+    ]
+}
+
+/// The world around the state: what runs, rests, is held, is being dropped.
+struct World {
+    state: ManagerState,
+    running: Vec<ServableId>,
+    resting: Vec<ServableId>,
+    held: Vec<ServableId>,
+    dropping: Vec<ServableId>,
+    aspired: BTreeSet<i64>,
+}
+
+fn take(from: &mut Vec<ServableId>, which: usize) -> Option<ServableId> {
+    (!from.is_empty()).then(|| from.remove(which % from.len()))
+}
+
+impl World {
+    fn new(policy: VersionPolicy) -> Self {
+        Self {
+            state: ManagerState::new(Rules { policy, ..rules() }),
+            running: Vec::new(),
+            resting: Vec::new(),
+            held: Vec::new(),
+            dropping: Vec::new(),
+            aspired: BTreeSet::new(),
+        }
+    }
+
+    /// Lets one thing happen; an illegal step panics inside.
+    fn happen(&mut self, happening: &Happening) {
+        match *happening {
+            Happening::Aspire(bits) => {
+                let wanted: Vec<i64> = (0..5).filter(|bit| bits & (1 << bit) != 0).collect();
+                self.aspired = wanted.iter().copied().collect();
+                self.state.aspire(list("m", &wanted));
+            }
+            Happening::LoadEnds { which, succeeds } => {
+                if let Some(id) = take(&mut self.running, which) {
+                    let result = if succeeds { Ok(()) } else { Err(broken()) };
+                    self.state.load_ended(&id, result);
+                }
+            }
+            Happening::RetryIsDue(which) => {
+                if let Some(id) = take(&mut self.resting, which) {
+                    self.state.retry_due(&id);
+                }
+            }
+            Happening::LastHandleGoes(which) => {
+                if let Some(id) = take(&mut self.held, which) {
+                    self.state.quiesced(&id);
+                    self.dropping.push(id);
+                }
+            }
+            Happening::DropEnds(which) => {
+                if let Some(id) = take(&mut self.dropping, which) {
+                    self.state.dropped(&id);
+                }
+            }
+        }
+        for effect in self.state.take_effects() {
+            match effect {
+                Effect::Load { id, .. } => self.running.push(id),
+                Effect::RetryAfter { id, .. } => self.resting.push(id),
+                Effect::CancelRetry(id) => self.resting.retain(|resting| *resting != id),
+                Effect::Release(id) => self.held.push(id),
+            }
+        }
+    }
+
+    fn available(&self) -> Vec<i64> {
+        (0..5)
+            .filter(|version| {
+                self.state
+                    .model("m")
+                    .is_some_and(|model| model.is_available(*version))
+            })
+            .collect()
+    }
+
+    /// Everything succeeds from now on, until nothing is left to happen.
+    fn finish(&mut self) {
+        for _ in 0..1000 {
+            let next = if !self.running.is_empty() {
+                Happening::LoadEnds {
+                    which: 0,
+                    succeeds: true,
+                }
+            } else if !self.resting.is_empty() {
+                Happening::RetryIsDue(0)
+            } else if !self.held.is_empty() {
+                Happening::LastHandleGoes(0)
+            } else if !self.dropping.is_empty() {
+                Happening::DropEnds(0)
+            } else {
+                return;
+            };
+            self.happen(&next);
+        }
+        panic!("it never comes to rest");
+    }
+
+    /// Versions whose load is approved or running.
+    fn begun(&self) -> BTreeSet<i64> {
+        let Some(model) = self.state.model("m") else {
+            return BTreeSet::new();
+        };
+        model
+            .snapshots()
+            .iter()
+            .filter(|snapshot| {
+                matches!(
+                    snapshot.lifecycle,
+                    Lifecycle::LoadApproved | Lifecycle::Loading
+                )
+            })
+            .map(|snapshot| snapshot.version)
+            .collect()
+    }
+
+    fn failed(&self) -> BTreeSet<i64> {
+        statuses(&self.state, "m")
+            .iter()
+            .filter(|status| status.status.is_err() && self.aspired.contains(&status.version))
+            .map(|status| status.version)
+            .collect()
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_lives_are_legal_and_keep_an_answer_at_hand(
+        happenings in prop::collection::vec(happening(), 1..80)
+    ) {
+        let mut world = World::new(VersionPolicy::AvailabilityPreserving);
+        for happening in &happenings {
+            let before = world.available();
+            world.happen(happening);
+            prop_assert!(world.running.len() <= rules().load_threads);
+            let after = world.available();
+            if !before.is_empty() && !world.aspired.is_empty() {
+                prop_assert!(!after.is_empty(), "{before:?} went at {happening:?}");
+            }
+        }
+        world.finish();
+        let failed = world.failed();
+        let wanted: Vec<i64> = world.aspired.difference(&failed).copied().collect();
+        if wanted.is_empty() && !world.aspired.is_empty() {
+            // All that is wanted has failed: one old version may still serve, and no more.
+            prop_assert!(world.available().len() <= 1);
+        } else {
+            prop_assert_eq!(world.available(), wanted);
+        }
+    }
+
+    #[test]
+    fn random_lives_under_resource_preservation_never_hold_wanted_and_unwanted(
+        happenings in prop::collection::vec(happening(), 1..80)
+    ) {
+        let mut world = World::new(VersionPolicy::ResourcePreserving);
+        for happening in &happenings {
+            let before = world.begun();
+            world.happen(happening);
+            let going = !world.held.is_empty() || !world.dropping.is_empty();
+            let after = world.begun();
+            prop_assert!(
+                !going || after.is_subset(&before),
+                "{after:?} began while memory was not free, at {happening:?}"
+            );
+        }
+        world.finish();
+        let failed = world.failed();
+        let wanted: Vec<i64> = world.aspired.difference(&failed).copied().collect();
+        prop_assert_eq!(world.available(), wanted);
+    }
+}
