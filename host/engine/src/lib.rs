@@ -1,7 +1,25 @@
 //! The press: runs models on their own bounded threads.
 //!
-//! Generic over [`Predictor`], so that everything here is tested without TensorFlow.
+//! Generic over [`Predictor`], so that everything here is tested without TensorFlow. In come a
+//! model and a [`RunRequest`] whose inputs have been checked; out come the outputs or an error
+//! with a code. Callers are asynchronous, runs block: [`RunPool`] stands between the two.
+//!
+//! ```text
+//! caller ── RunPool::run ──▶ bounded queue ──▶ tg-run-N ──▶ Predictor::run
+//!    ▲                                             │
+//!    └────────── outputs, or the deadline ◀────────┘
+//! ```
+//!
+//! **Invariant:** nothing here knows what a request, a guest or TensorFlow is.
 
+#[cfg(feature = "fake")]
+pub mod fake;
 mod predictor;
+mod queue;
+mod run_pool;
+mod stage;
+mod stats;
 
 pub use predictor::{NamedTensors, Predictor, RunRequest};
+pub use run_pool::{RunPool, RunPoolOptions};
+pub use stats::RunPoolStats;
