@@ -50,14 +50,20 @@ pub(crate) fn find(name: &str) -> Result<&'static Example> {
         .with_context(|| format!("no example `{name}`: there are {}", names.join(", ")))
 }
 
+/// Whether a Python file holds unit tests.
+pub(crate) fn is_test(file: &Path) -> bool {
+    file.file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"test_"))
+}
+
 /// Exports the example's models into the cache, unless they are there and their source is the
 /// same as then.
 pub(crate) fn export(repo: &Repo, python: &Python, example: &Example) -> Result<()> {
     let _lock = repo.lock()?;
     let directory = repo.root().join("examples").join(example.name);
     let mut sources = files(&directory, ".py")?;
-    // What a client does has no part in a model.
-    sources.retain(|source| !source.ends_with("client.py"));
+    // What a client or a test does has no part in a model.
+    sources.retain(|source| !source.ends_with("client.py") && !is_test(source));
     sources.push(repo.root().join("examples/requirements.txt"));
     let stamp = Stamp::new(
         repo.cache().join("stamps").join(example.name),

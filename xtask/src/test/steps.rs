@@ -11,6 +11,7 @@ use crate::process::{self, cargo};
 use crate::repo::{Profile, Repo};
 use crate::server;
 use crate::setup::{self, WASM_TARGET};
+use crate::stamp;
 
 /// Cheap first; what later steps need before them.
 pub(super) const STEPS: &[Step] = &[
@@ -26,7 +27,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "python",
-        what: "Python sources compile",
+        what: "Python sources compile, and their unit tests pass",
         run: python,
     },
     Step {
@@ -77,7 +78,22 @@ fn python(repo: &Repo) -> Result<()> {
             .module("compileall")
             .args(["-q", "examples", "tests"])
             .current_dir(repo.root()),
-    )
+    )?;
+    for example in examples::ALL {
+        let directory = repo.root().join("examples").join(example.name);
+        if stamp::files(&directory, ".py")?
+            .iter()
+            .any(|file| examples::is_test(file))
+        {
+            process::run(
+                python
+                    .module("unittest")
+                    .args(["discover", "--start-directory"])
+                    .arg(&directory),
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// The components and the test programs, in the target that they are written for.
