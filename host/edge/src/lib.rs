@@ -1,5 +1,49 @@
-//! The hatch: the sandbox and what it may ask for.
+//! The hatch: the sandbox in which requests are handled, and what it may ask for.
+//!
+//! A [`Gateway`] is a WebAssembly component of the world `gateway` (`wit/gateway.wit`). Each
+//! request gets a fresh instance of it, with a bounded amount of time, memory and everything
+//! else; the component calls the house's models through [`Models`], and says through
+//! [`Telemetry`] how the request ended.
+//!
+//! ```text
+//! server                      this crate                          component
+//! RestRequest  -> Gateway::handle -> slot, store, instance -> rest.handle
+//!                 Models::open    <- inference.open        <-
+//!                 OpenModel::predict <- checked, one copy  <- model.predict
+//! RestResponse <- checked answer                           <-
+//! ```
+//!
+//! A component that traps, loops, eats memory or lies about lengths costs its own request an
+//! [`EdgeError`] and nobody else anything.
+//!
+//! **Invariant:** nothing here knows JSON, a client's protobuf message or TensorFlow; bytes of
+//! bodies go through unread. Only this crate names wasmtime.
+//!
+//! **Cancellation:** dropping the future of [`Gateway::handle`] drops the instance with all that
+//! it holds.
 
+mod contract;
+mod convert;
+mod engine;
+mod error;
+mod gateway;
+mod inference;
+mod limits;
+mod meter;
 mod models;
+mod prints;
+mod response;
+mod slots;
+mod state;
+mod stats;
+mod telemetry;
+mod ticker;
+mod wasi;
 
+pub use engine::EdgeEngine;
+pub use error::{EdgeError, EngineError, GuestFault, LoadError};
+pub use gateway::{Gateway, RestRequest};
+pub use limits::EdgeLimits;
 pub use models::{BoxFuture, Models, NamedTensors, OpenModel, Outcome, Telemetry};
+pub use response::RestResponse;
+pub use stats::EdgeStats;

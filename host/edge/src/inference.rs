@@ -1,0 +1,173 @@
+//! The WIT interface `inference`, as the native host gives it: [`Models`](crate::Models) behind
+//! handles that a component cannot forge.
+//!
+//! A component's mistake is an error *value*, which it can answer its client with; what breaks
+//! the rules of the component model itself (a handle that it does not own, a string that is not
+//! UTF-8, lists beyond its memory) is a *trap*.
+//!
+//! **Cancellation:** a request that is dropped drops the call into the model with it; a run that
+//! has begun goes on elsewhere and its result is discarded.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tensorgate_types::{Error, InputView, Result, Signature, validate_inputs};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource, ResourceType, WasmList, WasmStr};
+
+use crate::OpenModel;
+use crate::contract::{
+    ErrorOut, ModelSpecIn, NamedTensorIn, NamedTensorOut, SignatureOut, VersionStatusOut,
+};
+use crate::convert::{Guest, error_out, output_names, signature_out, status_out, tensors_out};
+use crate::state::{EdgeState, HeldModel};
+
+const INTERFACE: &str = "tensorgate:serving/inference@0.1.0";
+
+/// A function's answer: a WIT `result` alone.
+type Answer<T> = (Result<T, ErrorOut>,);
+
+type Store<'a> = StoreContextMut<'a, EdgeState>;
+
+pub(crate) fn add_to_linker(linker: &mut Linker<EdgeState>) -> wasmtime::Result<()> {
+    let mut interface = linker.instance(INTERFACE)?;
+    interface.resource("model", ResourceType::host::<HeldModel>(), close)?;
+    interface.func_wrap("open", open)?;
+    interface.func_wrap("status", |store, call| status(&store, call))?;
+    interface.func_wrap("[method]model.version", |store, call| version(&store, call))?;
+    interface.func_wrap("[method]model.signature", |store, call| {
+        signature(&store, call)
+    })?;
+    interface.func_wrap("[method]model.signature-defs", |store, call| {
+        signature_defs(&store, call)
+    })?;
+    interface.func_wrap_async("[method]model.predict", |store, call| {
+        Box::new(predict(store, call))
+    })?;
+    Ok(())
+}
+
+fn open(
+    mut store: Store<'_>,
+    (spec,): (ModelSpecIn,),
+) -> wasmtime::Result<Answer<Resource<HeldModel>>> {
+    let spec = Guest::of(&store).model_spec(&spec)?;
+    let state = store.data_mut();
+    let limit = state.shared.limits.open_models;
+    if state.held_models >= limit {
+        return Ok((refuse(
+            state,
+            &Error::resource_exhausted(format!("one request may hold {limit} models open")),
+        ),));
+    }
+    let model = match state.services.models.open(&spec) {
+        Ok(model) => model,
+        Err(error) => return Ok((Err(error_out(&error)),)),
+    };
+    let handle = state.table.push(HeldModel(model))?;
+    state.held_models += 1;
+    Ok((Ok(handle),))
+}
+
+/// The component has dropped its handle.
+fn close(mut store: Store<'_>, handle: u32) -> wasmtime::Result<()> {
+    let state = store.data_mut();
+    state.table.delete(Resource::<HeldModel>::new_own(handle))?;
+    state.held_models -= 1;
+    Ok(())
+}
+
+fn status(
+    store: &Store<'_>,
+    (name, version): (WasmStr, Option<i64>),
+) -> wasmtime::Result<Answer<Vec<VersionStatusOut>>> {
+    let name = name.to_str(store)?;
+    let status = store.data().services.models.status(&name, version);
+    Ok((status
+        .map(|versions| versions.into_iter().map(status_out).collect())
+        .map_err(|error| error_out(&error)),))
+}
+
+fn version(store: &Store<'_>, (model,): (Resource<HeldModel>,)) -> wasmtime::Result<(i64,)> {
+    let model = store.data().table.get(&model)?;
+    Ok((model.0.id().version,))
+}
+
+fn signature(
+    store: &Store<'_>,
+    (model, name): (Resource<HeldModel>, WasmStr),
+) -> wasmtime::Result<(Option<SignatureOut>,)> {
+    let model = &store.data().table.get(&model)?.0;
+    let name = name.to_str(store)?;
+    let signature = model.signatures().get(name.as_ref());
+    Ok((signature.map(|signature| signature_out(signature, model.shape_check())),))
+}
+
+fn signature_defs(
+    store: &Store<'_>,
+    (model,): (Resource<HeldModel>,),
+) -> wasmtime::Result<(Vec<(String, Bytes)>,)> {
+    let model = store.data().table.get(&model)?;
+    Ok((model.0.signature_defs().to_vec(),))
+}
+
+type PredictCall = (
+    Resource<HeldModel>,
+    WasmStr,
+    Vec<NamedTensorIn>,
+    WasmList<WasmStr>,
+);
+
+async fn predict(
+    mut store: Store<'_>,
+    (model, signature_name, inputs, outputs): PredictCall,
+) -> wasmtime::Result<Answer<Vec<NamedTensorOut>>> {
+    let model = Arc::clone(&store.data().table.get(&model)?.0);
+    let signature_name = Guest::of(&store).string(&signature_name)?;
+    let outputs = output_names(&mut store, &outputs)?;
+    let inputs = Guest::of(&store).tensors(&inputs)?;
+    let checked = outputs.and_then(|outputs| {
+        let inputs = inputs?;
+        let signature = find_signature(model.as_ref(), &signature_name)?;
+        let views: Vec<InputView<'_>> = inputs
+            .iter()
+            .map(|(name, tensor)| InputView {
+                name,
+                dtype: tensor.dtype(),
+                shape: tensor.shape(),
+            })
+            .collect();
+        validate_inputs(signature, &views, model.shape_check())?;
+        Ok((inputs, outputs))
+    });
+    let (inputs, outputs) = match checked {
+        Ok(checked) => checked,
+        Err(error) => return Ok((refuse(store.data(), &error),)),
+    };
+    let state = store.data();
+    let (meter, deadline) = (Arc::clone(&state.meter), state.deadline);
+    let run = model.predict(&signature_name, inputs, outputs, deadline);
+    let result = meter
+        .in_model(run)
+        .await
+        .unwrap_or_else(|| Err(Error::deadline_exceeded()));
+    // While the model ran the epoch moved on; without this the component would be interrupted
+    // at its first step, for time that it did not use.
+    store.set_epoch_deadline(1);
+    Ok((match result {
+        Ok(tensors) => Ok(tensors_out(tensors, &store.data().shared.counters)),
+        Err(error) => Err(error_out(&error)),
+    },))
+}
+
+fn find_signature<'a>(model: &'a dyn OpenModel, name: &str) -> Result<&'a Signature> {
+    model.signatures().get(name).ok_or_else(|| {
+        Error::failed_precondition(format!("Serving signature key \"{name}\" not found."))
+    })
+}
+
+/// Tells the component what it did wrong, and counts it.
+fn refuse<T>(state: &EdgeState, error: &Error) -> Result<T, ErrorOut> {
+    state.shared.counters.refused_calls.increment();
+    Err(error_out(error))
+}

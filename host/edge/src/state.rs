@@ -1,0 +1,159 @@
+//! What one request owns inside the sandbox: the data of its store.
+//!
+//! Made for a request and dropped with it, models that it holds open included.
+
+use std::sync::Arc;
+
+use tensorgate_types::Deadline;
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::engine::Shared;
+use crate::meter::Meter;
+use crate::wasi::{self, Printed};
+use crate::{Models, OpenModel, Telemetry};
+
+/// Entries in the resource table: models, and what the component opens of WASI (streams, timers).
+const MAX_RESOURCES: usize = 256;
+
+/// Elements in all tables of a component together. Tables hold functions; large programs have
+/// some thousands.
+const MAX_TABLE_ELEMENTS: usize = crate::engine::TABLE_ELEMENTS;
+
+/// What a component is given beside WASI.
+pub(crate) struct Services {
+    pub(crate) models: Arc<dyn Models>,
+    pub(crate) telemetry: Arc<dyn Telemetry>,
+}
+
+/// A model that a component holds: what a handle of the WIT resource `model` stands for.
+pub(crate) struct HeldModel(pub(crate) Arc<dyn OpenModel>);
+
+pub(crate) struct EdgeState {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) deadline: Deadline,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) table: ResourceTable,
+    /// Models in `table`.
+    pub(crate) held_models: usize,
+    /// Whether the component has said how its request ended.
+    pub(crate) reported: bool,
+    pub(crate) memory: MemoryUse,
+    pub(crate) printed: Printed,
+    /// Made when the component first asks WASI for something. An ordinary request never does, and
+    /// seeding random generators for nothing costs as much as a small request.
+    wasi: Option<Box<WasiCtx>>,
+}
+
+impl EdgeState {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        services: Arc<Services>,
+        meter: Arc<Meter>,
+        deadline: Deadline,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        Self {
+            memory: MemoryUse {
+                limit: shared.limits.memory,
+                ..MemoryUse::default()
+            },
+            shared,
+            services,
+            deadline,
+            meter,
+            table,
+            held_models: 0,
+            reported: false,
+            printed: Printed::default(),
+            wasi: None,
+        }
+    }
+
+    /// Called at each tick, wherever the component is in its code.
+    pub(crate) fn on_tick(store: &StoreContextMut<'_, Self>) -> wasmtime::Result<UpdateDeadline> {
+        let meter = &store.data().meter;
+        meter.check()?;
+        // Others want the thread too.
+        meter.note_yield();
+        Ok(UpdateDeadline::Yield(1))
+    }
+}
+
+impl WasiView for EdgeState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let ctx = self
+            .wasi
+            .get_or_insert_with(|| Box::new(wasi::context(&self.printed)));
+        WasiCtxView {
+            ctx,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// How much memory and how many table elements the component has, all its parts together.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryUse {
+    bytes: usize,
+    limit: usize,
+    table_elements: usize,
+    /// It asked for more than it may have: if it traps now, this is why.
+    pub(crate) refused: bool,
+}
+
+impl ResourceLimiter for MemoryUse {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let bytes = self.bytes.saturating_add(desired.saturating_sub(current));
+        let granted = bytes <= self.limit;
+        if granted {
+            self.bytes = bytes;
+        } else {
+            self.refused = true;
+        }
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let elements = self
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
+        let granted = elements <= MAX_TABLE_ELEMENTS;
+        if granted {
+            self.table_elements = elements;
+        } else {
+            self.refused = true;
+        }
+        Ok(granted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_of_a_component_share_one_limit() {
+        let mut memory = MemoryUse {
+            limit: 100,
+            ..MemoryUse::default()
+        };
+        assert!(memory.memory_growing(0, 60, None).expect("no trap"));
+        assert!(!memory.memory_growing(0, 60, None).expect("no trap"));
+        assert!(memory.refused);
+        assert!(memory.memory_growing(60, 100, None).expect("no trap"));
+    }
+}

@@ -1,0 +1,80 @@
+//! What has happened in the sandbox so far: plain counters, read by whoever shows metrics.
+//!
+//! **Ordering:** relaxed throughout. Each counter is right by itself; a snapshot may be a few
+//! requests older in one counter than in another.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)+) => {
+        /// The counters of an engine at one moment. All of them only ever rise.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct EdgeStats {
+            $($(#[$doc])* pub $name: u64,)+
+        }
+
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)+
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> EdgeStats {
+                EdgeStats { $($name: self.$name.get(),)+ }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Requests that came to a component's door, refused ones among them.
+    requests,
+    /// Fresh instances that were made for requests: one for each request that got a slot.
+    instances,
+    /// Requests that were refused because the line before the slots was full.
+    refused_full,
+    /// Requests that were refused because no slot came free before their deadline.
+    refused_late,
+    /// Requests that were refused because they were larger than the limit.
+    refused_large,
+    /// Requests that ended in a trap: a fault of the component.
+    traps,
+    /// Requests whose component used up its stack. Counted in `traps` too.
+    stack_overflows,
+    /// Requests whose component needed more memory than it may have.
+    out_of_memory,
+    /// Requests whose component used up its own time.
+    out_of_time,
+    /// Requests that were cut when their deadline passed inside the component.
+    deadlines,
+    /// Requests whose component gave an answer that cannot be sent.
+    bad_responses,
+    /// Requests whose answer was larger than the limit.
+    large_responses,
+    /// Requests whose component asked for something that the contract forbids, such as a second
+    /// model too many or a tensor that is not as long as it says. The component was told.
+    refused_calls,
+    /// Bytes copied out of components, each byte once: tensors and answers.
+    bytes_from_guests,
+    /// Bytes copied into components, each byte once: requests and tensors.
+    bytes_to_guests,
+}
+
+/// One number that only rises.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn increment(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
