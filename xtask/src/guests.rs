@@ -25,11 +25,11 @@ pub(crate) fn target(repo: &Repo) -> PathBuf {
 /// Builds every component.
 pub(crate) fn build(repo: &Repo) -> Result<()> {
     progress::step("building the WebAssembly components", || {
-        let mut components = build_command(repo);
+        // One by one, as the server's build and spin.toml do it: together, each would get the
+        // union of all features, and the next build of one alone would make it anew.
         for package in COMPONENTS {
-            components.args(["--package", package]);
+            process::run(build_command(repo).args(["--package", package]))?;
         }
-        process::run(&mut components)?;
         process::run(build_command(repo).args(["--package", TEST_PROGRAMS, "--examples"]))
     })
 }
