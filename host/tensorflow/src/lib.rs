@@ -1,1 +1,37 @@
-//! TensorFlow through its C API.
+//! TensorFlow through its C API: finds the library, loads SavedModels, runs them.
+//!
+//! ```text
+//! Lookup ──▶ Library ──▶ SavedModelLoader::load ──▶ SavedModel (a Predictor)
+//!                                                      │ run
+//!                      Tensor ──feed──▶ TF_SessionRun ──fetch──▶ Tensor
+//! ```
+//!
+//! The library is opened when the program runs and not when it is linked, so that one binary
+//! serves with TensorFlow for CPU or for GPU, whichever the machine has. Tensors of numbers cross
+//! in both directions without a copy.
+//!
+//! **Invariant:** only this crate names TensorFlow, and only it holds hand-written `unsafe`; each
+//! block says why it is sound. It knows nothing of requests, versions or threads, and reads no
+//! environment variable: what it should look at, it is told.
+
+mod abort;
+mod describe;
+mod feed;
+mod fetch;
+mod fetch_sets;
+mod ffi;
+mod find;
+mod library;
+mod log_line;
+mod logs;
+mod plan;
+mod run_options;
+mod saved_model;
+mod status;
+
+pub use describe::{MetaGraph, describe};
+pub use feed::CopyCount;
+pub use find::{Lookup, NotFound};
+pub use library::{Library, OpenError};
+pub use logs::{LogCapture, capture_logs};
+pub use saved_model::{SavedModel, SavedModelLoader};

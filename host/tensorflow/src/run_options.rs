@@ -1,0 +1,63 @@
+//! `RunOptions` with a deadline, written on the stack: this is done once per run.
+
+use std::time::Duration;
+
+use tensorgate_types::Deadline;
+
+/// TensorFlow Serving gives this many milliseconds to requests without a deadline; also the most
+/// that is passed on for those with one, since TensorFlow counts in microseconds and overflows.
+const MAX_MILLISECONDS: u64 = i32::MAX as u64;
+
+/// A serialized `tensorflow.RunOptions` that holds `timeout_in_ms` and nothing else.
+pub(crate) struct RunOptions {
+    bytes: [u8; 11],
+    len: usize,
+}
+
+impl RunOptions {
+    /// `None` when there is no deadline; otherwise what is left of it.
+    pub(crate) fn for_deadline(deadline: Deadline) -> Option<Self> {
+        deadline.remaining().map(Self::with_timeout)
+    }
+
+    fn with_timeout(remaining: Duration) -> Self {
+        // Rounded up: to TensorFlow, 0 is no limit at all.
+        let milliseconds = u64::try_from(remaining.as_micros().div_ceil(1000))
+            .unwrap_or(MAX_MILLISECONDS)
+            .clamp(1, MAX_MILLISECONDS);
+        let mut bytes = [0; 11];
+        let mut rest = &mut bytes[..];
+        prost::encoding::int64::encode(2, &milliseconds.cast_signed(), &mut rest);
+        let len = 11 - rest.len();
+        Self { bytes, len }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use tensorgate_proto::tensorflow as proto;
+
+    use super::*;
+
+    fn timeout(remaining: Duration) -> i64 {
+        let options = RunOptions::with_timeout(remaining);
+        let decoded = proto::RunOptions::decode(options.as_slice()).unwrap();
+        decoded.timeout_in_ms
+    }
+
+    #[test]
+    fn a_deadline_is_never_rounded_to_no_limit() {
+        assert_eq!(timeout(Duration::ZERO), 1);
+        assert_eq!(timeout(Duration::from_nanos(1)), 1);
+        assert_eq!(timeout(Duration::from_micros(999)), 1);
+        assert_eq!(timeout(Duration::from_micros(1001)), 2);
+        assert_eq!(timeout(Duration::from_secs(3)), 3000);
+        assert_eq!(timeout(Duration::MAX), i64::from(i32::MAX));
+        assert!(RunOptions::for_deadline(Deadline::NEVER).is_none());
+    }
+}

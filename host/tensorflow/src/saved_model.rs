@@ -1,0 +1,439 @@
+//! A SavedModel: loaded, run, unloaded.
+//!
+//! In comes a directory with a SavedModel, and requests whose inputs have been checked; out come
+//! outputs by name. [`crate::plan`] says where a signature's tensors are in the graph,
+//! [`crate::feed`] and [`crate::fetch`] carry them across.
+//!
+//! **Ordering:** the session goes before the graph that it was made from.
+//!
+//! **Cancellation:** a run ends when its kernels do. TensorFlow is given the deadline and stops
+//! between two operations; one long operation it cannot stop.
+
+#![expect(unsafe_code, reason = "loads and runs sessions")]
+
+use std::ffi::{CString, c_int};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use bytes::Bytes;
+use tensorgate_engine::{NamedTensors, Predictor, RunRequest};
+use tensorgate_types::{Error, Result, Signatures};
+
+use crate::describe::{self, Described};
+use crate::feed::{CopyCount, CopyCounters, Feeds};
+use crate::fetch::Fetched;
+use crate::fetch_sets::FetchSets;
+use crate::ffi::{Api, TF_Buffer, TF_Graph, TF_Output, TF_Session, TF_SessionOptions, TF_Tensor};
+use crate::library::Library;
+use crate::plan::{self, Plan, Ports};
+use crate::run_options::RunOptions;
+use crate::status::Status;
+
+/// Loads SavedModels.
+#[derive(Debug, Clone)]
+pub struct SavedModelLoader {
+    /// The library to load them with.
+    pub library: Library,
+    /// The tags of the graph to take: it must have exactly these.
+    pub tags: Vec<String>,
+    /// A serialized `tensorflow.ConfigProto`; empty for TensorFlow's defaults. The sizes of its
+    /// thread pools hold for the process: the first session that is made decides.
+    pub session_config: Vec<u8>,
+}
+
+impl SavedModelLoader {
+    /// Loads graphs tagged `serve`, with TensorFlow's defaults.
+    #[must_use]
+    pub fn new(library: Library) -> Self {
+        Self {
+            library,
+            tags: vec!["serve".to_owned()],
+            session_config: Vec::new(),
+        }
+    }
+
+    /// Loads the SavedModel in `dir` and initialises it. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` when there is no SavedModel, or none with these tags; `UNIMPLEMENTED` when a
+    /// signature has a type that cannot be served; whatever TensorFlow says.
+    pub fn load(&self, dir: &Path) -> Result<SavedModel> {
+        check_directory(dir)?;
+        let mut session = Session::new(self.library.api());
+        let meta_graph = session.load(dir, &self.tags, &self.session_config)?;
+        let described = describe::read_meta_graph(meta_graph.as_slice())?;
+        drop(meta_graph);
+        plan::check_types(&described)?;
+        let plans = plan::plan_all(&described, |operation, index| {
+            session.find(operation, index)
+        });
+        let Described {
+            signatures,
+            signature_defs,
+            not_dense: _,
+        } = described;
+        Ok(SavedModel {
+            runners: plans.into_iter().map(Runner::new).collect(),
+            library: self.library,
+            session,
+            signatures,
+            signature_defs,
+            copied: CopyCounters::default(),
+            fetch_sets: FetchSets::default(),
+        })
+    }
+}
+
+/// What TensorFlow Serving looks at before it calls TensorFlow, with its words.
+fn check_directory(dir: &Path) -> Result<()> {
+    let has = |name: &str| {
+        let path = dir.join(name);
+        path.try_exists().map_err(|error| {
+            Error::internal(format!("cannot look at {}", path.display())).with_source(error)
+        })
+    };
+    // `.cpb` is a file of chunks, for graphs above 2 GB.
+    if has("saved_model.pb")? || has("saved_model.pbtxt")? || has("saved_model.cpb")? {
+        Ok(())
+    } else if has("export.meta")? {
+        Err(Error::unimplemented(
+            "Session Bundle is deprecated and removed.",
+        ))
+    } else {
+        Err(describe::no_saved_model(dir))
+    }
+}
+
+/// A loaded SavedModel. Unloaded when dropped, which blocks for as long as that takes.
+pub struct SavedModel {
+    library: Library,
+    session: Session,
+    signatures: Signatures,
+    signature_defs: Vec<(String, Bytes)>,
+    /// In the order of `signatures`.
+    runners: Vec<Runner>,
+    copied: CopyCounters,
+    fetch_sets: FetchSets,
+}
+
+/// A signature's plan, in the form in which the session wants it.
+enum Runner {
+    Ready {
+        ports: Ports,
+        inputs: Vec<TF_Output>,
+        outputs: Vec<TF_Output>,
+    },
+    Refused(Error),
+}
+
+impl Runner {
+    fn new(plan: Plan) -> Self {
+        match plan {
+            Plan::Ready(ports) => Self::Ready {
+                inputs: ports.input_places(),
+                outputs: ports.output_places(),
+                ports,
+            },
+            Plan::Refused(error) => Self::Refused(error),
+        }
+    }
+}
+
+// SAFETY: what is not thread safe by its type are the pointers to the session, the graph and its
+// operations. TensorFlow's sessions are made to be run from many threads at once, nothing changes
+// the graph after it was loaded, and session and graph may be deleted on any thread.
+unsafe impl Send for SavedModel {}
+// SAFETY: as above; `run` takes `&self` and calls nothing but `TF_SessionRun`.
+unsafe impl Sync for SavedModel {}
+
+impl SavedModel {
+    /// What was copied on the way to TensorFlow since the model was loaded.
+    pub fn copied(&self) -> CopyCount {
+        self.copied.read()
+    }
+
+    /// How many sets of outputs, other than all of a signature's, TensorFlow keeps an executor
+    /// for.
+    pub fn fetch_sets(&self) -> usize {
+        self.fetch_sets.len()
+    }
+
+    fn runner(&self, signature: &str) -> Result<(usize, &Runner)> {
+        self.signatures
+            .keys()
+            .position(|name| name == signature)
+            .map(|index| (index, &self.runners[index]))
+            .ok_or_else(|| {
+                Error::failed_precondition(format!(
+                    "Serving signature key \"{signature}\" not found."
+                ))
+            })
+    }
+}
+
+impl Predictor for SavedModel {
+    fn signatures(&self) -> &Signatures {
+        &self.signatures
+    }
+
+    fn signature_defs(&self) -> &[(String, Bytes)] {
+        &self.signature_defs
+    }
+
+    fn run(&self, request: &RunRequest) -> Result<NamedTensors> {
+        if request.deadline.has_passed() {
+            return Err(Error::deadline_exceeded());
+        }
+        let (index, runner) = self.runner(&request.signature)?;
+        let (ports, inputs, outputs) = match runner {
+            Runner::Ready {
+                ports,
+                inputs,
+                outputs,
+            } => (ports, inputs, outputs),
+            Runner::Refused(error) => return Err(error.clone()),
+        };
+        let arranged = ports.arrange(&request.inputs)?;
+        let selected = ports.select(&request.outputs)?;
+        let mut feeds = Feeds::with_capacity(self.library.api(), arranged.len());
+        for tensor in arranged {
+            feeds.push(self.library, tensor, &self.copied)?;
+        }
+        let options = RunOptions::for_deadline(request.deadline);
+        let run =
+            |outputs: &[TF_Output]| self.session.run(options.as_ref(), inputs, &feeds, outputs);
+        let named = |(index, fetched): (usize, Fetched)| {
+            let name = ports.output_name(index);
+            Ok((name.to_owned(), fetched.into_tensor(name)?))
+        };
+        match selected {
+            Some(selected) if self.fetch_sets.admit(index, &selected) => {
+                let places: Vec<TF_Output> = selected.iter().map(|at| outputs[*at]).collect();
+                selected.into_iter().zip(run(&places)?).map(named).collect()
+            }
+            // No room for another set: all of them, and those that are wanted are picked.
+            Some(selected) => (0..ports.output_count())
+                .zip(run(outputs)?)
+                .filter(|(at, _)| selected.binary_search(at).is_ok())
+                .map(named)
+                .collect(),
+            None => (0..ports.output_count())
+                .zip(run(outputs)?)
+                .map(named)
+                .collect(),
+        }
+    }
+}
+
+impl fmt::Debug for SavedModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SavedModel")
+            .field("signatures", &self.signatures)
+            .finish_non_exhaustive()
+    }
+}
+
+// --- The session ---
+
+/// A session and the graph that it was made from.
+struct Session {
+    api: &'static Api,
+    graph: *mut TF_Graph,
+    /// Null until it is loaded.
+    session: *mut TF_Session,
+}
+
+impl Session {
+    fn new(api: &'static Api) -> Self {
+        // SAFETY: takes nothing; deleted in `drop`.
+        let graph = unsafe { (api.TF_NewGraph)() };
+        Self {
+            api,
+            graph,
+            session: std::ptr::null_mut(),
+        }
+    }
+
+    /// Loads and initialises; gives the serialized `MetaGraphDef`.
+    fn load(&mut self, dir: &Path, tags: &[String], config: &[u8]) -> Result<Buffer> {
+        let c_string = |bytes: &[u8]| {
+            CString::new(bytes).map_err(|_| {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                Error::invalid_argument(format!("{text:?} has a zero byte in it"))
+            })
+        };
+        let dir = c_string(dir.as_os_str().as_bytes())?;
+        let tags = tags
+            .iter()
+            .map(|tag| c_string(tag.as_bytes()))
+            .collect::<Result<Vec<_>>>()?;
+        let tags: Vec<_> = tags.iter().map(|tag| tag.as_ptr()).collect();
+        let mut status = Status::new(self.api);
+        let options = SessionOptions::new(self.api, config, &mut status)?;
+        let meta_graph = Buffer::new(self.api);
+        // SAFETY: every pointer is valid for the call: options, directory, tags (as many as are
+        // said), the empty graph, the empty buffer, the status. There are no run options.
+        self.session = unsafe {
+            (self.api.TF_LoadSessionFromSavedModel)(
+                options.raw,
+                std::ptr::null(),
+                dir.as_ptr(),
+                tags.as_ptr(),
+                count(tags.len()),
+                self.graph,
+                meta_graph.raw,
+                status.as_ptr(),
+            )
+        };
+        status.check()?;
+        Ok(meta_graph)
+    }
+
+    /// Output `index` of `operation` in the graph.
+    fn find(&self, operation: &str, index: i32) -> Option<TF_Output> {
+        let name = CString::new(operation).ok()?;
+        // SAFETY: the graph lives until `drop`, the name for the call.
+        let oper = unsafe { (self.api.TF_GraphOperationByName)(self.graph, name.as_ptr()) };
+        if oper.is_null() {
+            return None;
+        }
+        // SAFETY: the operation belongs to the graph and lives as long.
+        let outputs = unsafe { (self.api.TF_OperationNumOutputs)(oper) };
+        (0..outputs)
+            .contains(&index)
+            .then_some(TF_Output { oper, index })
+    }
+
+    fn run(
+        &self,
+        options: Option<&RunOptions>,
+        inputs: &[TF_Output],
+        feeds: &Feeds,
+        outputs: &[TF_Output],
+    ) -> Result<impl Iterator<Item = Fetched> + use<>> {
+        debug_assert_eq!(inputs.len(), feeds.len());
+        let options = options.map(|options| TF_Buffer {
+            data: options.as_slice().as_ptr().cast(),
+            length: options.as_slice().len(),
+            data_deallocator: None,
+        });
+        let mut fetched: Vec<*mut TF_Tensor> = vec![std::ptr::null_mut(); outputs.len()];
+        let mut status = Status::new(self.api);
+        // SAFETY: the session was loaded, or there would be no model to run. Places are of its
+        // graph, with as many values or slots as there are places. Options, values and status
+        // live for the call. There are no targets, and no metadata is wanted.
+        unsafe {
+            (self.api.TF_SessionRun)(
+                self.session,
+                options.as_ref().map_or(std::ptr::null(), |options| options),
+                inputs.as_ptr(),
+                feeds.as_ptr(),
+                count(feeds.len()),
+                outputs.as_ptr(),
+                fetched.as_mut_ptr(),
+                count(outputs.len()),
+                std::ptr::null(),
+                0,
+                std::ptr::null_mut(),
+                status.as_ptr(),
+            );
+        }
+        let api = self.api;
+        // SAFETY: slots that are not null were filled with tensors that are ours to delete. Owned
+        // before the status is looked at, so that none is lost to an error.
+        let own = move |raw: *mut TF_Tensor| unsafe { Fetched::own(api, raw) };
+        let fetched: Vec<Fetched> = fetched
+            .into_iter()
+            .filter(|raw| !raw.is_null())
+            .map(own)
+            .collect();
+        status.check()?;
+        if fetched.len() == outputs.len() {
+            Ok(fetched.into_iter())
+        } else {
+            Err(Error::internal("TensorFlow left an output out"))
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let mut status = Status::new(self.api);
+        if !self.session.is_null() {
+            // SAFETY: from the loader; no run is under way, as each borrows the model. What the
+            // status says is of no use: there is nothing else that could be done.
+            unsafe {
+                (self.api.TF_CloseSession)(self.session, status.as_ptr());
+                (self.api.TF_DeleteSession)(self.session, status.as_ptr());
+            }
+        }
+        // SAFETY: from `TF_NewGraph`, deleted once, after its session.
+        unsafe { (self.api.TF_DeleteGraph)(self.graph) }
+    }
+}
+
+fn count(len: usize) -> c_int {
+    // Tags, inputs and outputs of a model: far from the limit.
+    c_int::try_from(len).unwrap_or(c_int::MAX)
+}
+
+/// How a session is made.
+struct SessionOptions {
+    api: &'static Api,
+    raw: *mut TF_SessionOptions,
+}
+
+impl SessionOptions {
+    fn new(api: &'static Api, config: &[u8], status: &mut Status) -> Result<Self> {
+        // SAFETY: takes nothing; deleted in `drop`.
+        let raw = unsafe { (api.TF_NewSessionOptions)() };
+        let options = Self { api, raw };
+        if !config.is_empty() {
+            // SAFETY: the options live until `drop`, the bytes are valid for their length.
+            unsafe {
+                (api.TF_SetConfig)(raw, config.as_ptr().cast(), config.len(), status.as_ptr());
+            }
+            status.check()?;
+        }
+        Ok(options)
+    }
+}
+
+impl Drop for SessionOptions {
+    fn drop(&mut self) {
+        // SAFETY: from `TF_NewSessionOptions`, deleted once.
+        unsafe { (self.api.TF_DeleteSessionOptions)(self.raw) }
+    }
+}
+
+/// A buffer that TensorFlow fills.
+struct Buffer {
+    api: &'static Api,
+    raw: *mut TF_Buffer,
+}
+
+impl Buffer {
+    fn new(api: &'static Api) -> Self {
+        // SAFETY: takes nothing; deleted in `drop`.
+        let raw = unsafe { (api.TF_NewBuffer)() };
+        Self { api, raw }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        // SAFETY: a buffer lives until `drop`; its fields are public.
+        let TF_Buffer { data, length, .. } = unsafe { &*self.raw };
+        if data.is_null() {
+            return &[];
+        }
+        // SAFETY: `length` bytes that live as long as the buffer, which nobody changes any more.
+        unsafe { std::slice::from_raw_parts(data.cast(), *length) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: from `TF_NewBuffer`, deleted once, with its data.
+        unsafe { (self.api.TF_DeleteBuffer)(self.raw) }
+    }
+}
