@@ -1,1 +1,26 @@
 //! What the gateway thinks: TensorFlow Serving's REST protocol over any inference.
+//!
+//! ```text
+//!  Request ──> rest::route ──> request (JSON to tensors) ──> Model::predict
+//!                                                                 │
+//!  Response <── rest (errors, headers) <── response (tensors to JSON) ┘
+//! ```
+//!
+//! Plain Rust with no bindings: the gateway component is a thin shell round [`rest::handle`], and
+//! so is every other component that answers the same protocol. Models are reached through
+//! [`Inference`] and [`Model`], which a shell implements over its imports and the tests over
+//! nothing at all.
+//!
+//! **Invariant:** nothing here knows a sandbox, a file or a socket, waits or keeps state between
+//! requests; memory is bounded by a small multiple of the body.
+
+#![forbid(unsafe_code)]
+
+mod inference;
+mod json;
+mod request;
+mod response;
+pub mod rest;
+
+pub use inference::{Inference, Input, InputData, Model, Output, OutputData};
+pub use request::{Format, PredictRequest, SignatureSource, Tensor, Values, parse_predict};

@@ -1,0 +1,93 @@
+//! Models that somebody else holds: the traits behind the WIT interface `inference`.
+//!
+//! Tensors go out as borrowed slices, so that a component hands its parsed buffers to the host
+//! without copying them first, and come back owned.
+
+use tensorgate_types::{
+    DType, ModelSpec, ModelVersionStatus, Result, ShapeCheck, Signature, StringData,
+};
+
+/// The models that can be called.
+pub trait Inference {
+    /// What [`open`](Self::open) returns.
+    type Model: Model;
+
+    /// Opens a version of a model and pins it.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `INVALID_ARGUMENT` (unknown label), `UNAVAILABLE` (still loading).
+    fn open(&self, spec: &ModelSpec) -> Result<Self::Model>;
+
+    /// Every version of a model that was ever seen, the highest first; or the one asked for.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`.
+    fn status(&self, name: &str, version: Option<i64>) -> Result<Vec<ModelVersionStatus>>;
+}
+
+/// One version of one model, held for as long as this value lives.
+pub trait Model {
+    /// The version that was opened.
+    fn version(&self) -> i64;
+
+    /// The signature of this name, and how far its operator wants shapes to be checked.
+    fn signature(&self, name: &str) -> Option<(Signature, ShapeCheck)>;
+
+    /// All signatures as serialized `tensorflow.SignatureDef`s, in the order of their names.
+    fn signature_defs(&self) -> Vec<(String, Vec<u8>)>;
+
+    /// Runs the model. The outputs come in the order of their names.
+    ///
+    /// # Errors
+    /// Whatever the host or TensorFlow says of the run.
+    fn predict(&self, signature: &str, inputs: &[Input<'_>]) -> Result<Vec<Output>>;
+}
+
+/// A tensor on its way to a model.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The input's name in the signature.
+    pub name: &'a str,
+    /// Its element type.
+    pub dtype: DType,
+    /// Its dimensions.
+    pub shape: &'a [i64],
+    /// Its elements.
+    pub data: InputData<'a>,
+}
+
+/// Elements on their way to a model, row by row.
+#[derive(Debug, Clone, Copy)]
+pub enum InputData<'a> {
+    /// Of a fixed size, little-endian.
+    Fixed(&'a [u8]),
+    /// String `i` is `bytes[offsets[i]..offsets[i + 1]]`.
+    Strings {
+        /// One more than there are strings.
+        offsets: &'a [u64],
+        /// All strings behind one another.
+        bytes: &'a [u8],
+    },
+}
+
+/// A tensor that a model gave.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// The output's name in the signature.
+    pub name: String,
+    /// Its element type.
+    pub dtype: DType,
+    /// Its dimensions.
+    pub shape: Vec<i64>,
+    /// Its elements.
+    pub data: OutputData,
+}
+
+/// Elements that a model gave, row by row.
+#[derive(Debug, Clone)]
+pub enum OutputData {
+    /// Of a fixed size, little-endian.
+    Fixed(Vec<u8>),
+    /// Strings, any bytes.
+    Strings(StringData),
+}

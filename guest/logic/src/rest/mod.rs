@@ -1,0 +1,148 @@
+//! TensorFlow Serving's REST API: one request in, one response out.
+//!
+//! **Invariant:** every request gets a response and an outcome; errors keep the order of the
+//! original, which checks the path, then the body, then the model, its signature and the tensors.
+
+mod metadata;
+mod predict;
+mod printer;
+mod route;
+mod status;
+
+use tensorgate_types::{Error, ErrorCode};
+
+use crate::inference::Inference;
+use crate::json::write::Pretty;
+use route::{Api, Route};
+
+/// A request, whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// `GET`, `POST` and so on.
+    pub method: &'a str,
+    /// Path and query as they were sent.
+    pub path: &'a str,
+    /// Headers with lower-case names; `origin` is the only one that matters here.
+    pub headers: &'a [(String, String)],
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// A response, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    fn new(status: u16, content_type: &str, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            headers: vec![("content-type".to_owned(), content_type.to_owned())],
+            body,
+        }
+    }
+}
+
+/// How a request ended, for logs and metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The model that was asked for; empty when none was named.
+    pub model: String,
+    /// The version that answered, when one was opened.
+    pub version: Option<i64>,
+    /// `predict`, `classify`, `regress`, `status` or `metadata`; empty when it was none.
+    pub api: &'static str,
+    /// The signature that was run; empty when none was.
+    pub signature: String,
+    /// Rows in the batch; 0 when nothing was run.
+    pub rows: u64,
+    /// The canonical gRPC code; 0 for success.
+    pub code: u32,
+}
+
+/// What the original's HTTP library answers where nobody listens.
+const NOT_FOUND: &[u8] = b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n\
+    <H1>Not Found</H1>\n</BODY></HTML>\n";
+
+/// Answers a request.
+pub fn handle(request: &Request<'_>, inference: &impl Inference) -> (Response, Outcome) {
+    let mut outcome = Outcome::default();
+    let path = request.path.split('?').next().unwrap_or_default();
+    if !path
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("/v1/"))
+    {
+        outcome.code = ErrorCode::NotFound.number();
+        return (Response::new(404, "text/html", NOT_FOUND.to_vec()), outcome);
+    }
+    if request.method == "OPTIONS" {
+        return (preflight(request), outcome);
+    }
+    let answer = route::route(request.method, path)
+        .map_err(|error| error.into_error(request))
+        .and_then(|route| dispatch(&route, request.body, inference, &mut outcome));
+    let response = match answer {
+        Ok(body) => Response::new(200, "application/json", body),
+        Err(error) => {
+            outcome.code = error.code().number();
+            error_response(&error)
+        }
+    };
+    (response, outcome)
+}
+
+fn dispatch(
+    route: &Route,
+    body: &[u8],
+    inference: &impl Inference,
+    outcome: &mut Outcome,
+) -> Result<Vec<u8>, Error> {
+    outcome.model.clone_from(&route.spec.name);
+    outcome.api = route.api.name();
+    match route.api {
+        Api::Predict => predict::predict(&route.spec, body, inference, outcome),
+        Api::Classify | Api::Regress => Err(Error::unimplemented(format!(
+            "This server answers predict requests only; {} is not supported",
+            route.api.name()
+        ))),
+        Api::Status => status::status(&route.spec, inference),
+        Api::Metadata => metadata::metadata(&route.spec, inference, outcome),
+    }
+}
+
+/// The body of every error.
+fn error_response(error: &Error) -> Response {
+    let mut writer = Pretty::new();
+    writer.start_object();
+    writer.string(b"error");
+    writer.string(error.message().as_bytes());
+    writer.end_object();
+    Response::new(
+        error.code().http_status(),
+        "application/json",
+        writer.into_bytes(),
+    )
+}
+
+/// A browser asks whether it may call. Yes, if it says on whose behalf; the headers that let it
+/// are the server's to add, since they are a setting of the server.
+fn preflight(request: &Request<'_>) -> Response {
+    let comes_from_a_page = request.headers.iter().any(|(name, value)| {
+        name == "origin" && (value.starts_with("http://") || value.starts_with("https://"))
+    });
+    Response {
+        status: if comes_from_a_page { 200 } else { 400 },
+        headers: vec![],
+        body: vec![],
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
