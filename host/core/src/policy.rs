@@ -136,7 +136,7 @@ mod tests {
             .collect()
     }
 
-    fn check(policy: VersionPolicy, table: &[(&str, &str, Option<Action>)]) {
+    fn check(policy: VersionPolicy, table: &[Row]) {
         for (title, text, expected) in table {
             let mut versions = versions(text);
             assert_eq!(policy.next_action(&versions), *expected, "{title}: {text}");
@@ -149,89 +149,101 @@ mod tests {
         }
     }
 
+    /// What happens, the versions, and what comes next.
+    type Row = (&'static str, &'static str, Option<Action>);
+
+    const AVAILABILITY_PRESERVING: &[Row] = &[
+        ("nothing there", "", None),
+        ("first version", "+1 new", Some(Action::Load(1))),
+        (
+            "highest first",
+            "+1 new +3 new +2 new",
+            Some(Action::Load(3)),
+        ),
+        (
+            "one is on its way, load the other too",
+            "+1 new +2 loading",
+            Some(Action::Load(1)),
+        ),
+        ("all wanted are there", "+1 ready +2 ready", None),
+        (
+            "old one stays while the new one comes",
+            "-1 ready +2 new",
+            Some(Action::Load(2)),
+        ),
+        (
+            "old one stays while the new one waits",
+            "-1 ready +2 approved",
+            None,
+        ),
+        (
+            "old one stays while the new one loads",
+            "-1 ready +2 loading",
+            None,
+        ),
+        (
+            "old one stays when the new one fails",
+            "-1 ready +2 error",
+            None,
+        ),
+        (
+            "old one goes when the new one is there",
+            "-1 ready +2 ready",
+            Some(Action::Unload(1)),
+        ),
+        ("roll back", "+1 ready -2 ready", Some(Action::Unload(2))),
+        (
+            "roll back to one that must be loaded",
+            "+1 new -2 ready",
+            Some(Action::Load(1)),
+        ),
+        (
+            "two unwanted, one goes",
+            "-1 ready -2 ready +3 loading",
+            Some(Action::Unload(1)),
+        ),
+        (
+            "two unwanted, unload before load",
+            "-1 ready -2 ready +3 new",
+            Some(Action::Unload(1)),
+        ),
+        (
+            "model not wanted at all",
+            "-1 ready",
+            Some(Action::Unload(1)),
+        ),
+        (
+            "model not wanted, lowest first",
+            "-2 ready -1 ready",
+            Some(Action::Unload(1)),
+        ),
+        ("already going", "-1 quiescing", None),
+        ("gone but for the memory", "-1 unloading +2 ready", None),
+        (
+            "one answers while another comes back",
+            "+1 unloading -2 ready",
+            None,
+        ),
+        ("unwanted is not loaded", "-1 new", None),
+        (
+            "unwanted in its load is let be",
+            "-1 loading +2 ready",
+            None,
+        ),
+        ("failed is not loaded again", "+1 error", None),
+        ("gone is not loaded again", "+1 disabled", None),
+        (
+            "ready one besides a wanted failure stays",
+            "+1 ready +2 error",
+            None,
+        ),
+    ];
+
     #[test]
     fn availability_preserving_keeps_an_answer_at_hand() {
-        use Action::{Load, Unload};
         check(
             VersionPolicy::AvailabilityPreserving,
-            &[
-                ("nothing there", "", None),
-                ("first version", "+1 new", Some(Load(1))),
-                ("highest first", "+1 new +3 new +2 new", Some(Load(3))),
-                (
-                    "one is on its way, load the other too",
-                    "+1 new +2 loading",
-                    Some(Load(1)),
-                ),
-                ("all wanted are there", "+1 ready +2 ready", None),
-                (
-                    "old one stays while the new one comes",
-                    "-1 ready +2 new",
-                    Some(Load(2)),
-                ),
-                (
-                    "old one stays while the new one waits",
-                    "-1 ready +2 approved",
-                    None,
-                ),
-                (
-                    "old one stays while the new one loads",
-                    "-1 ready +2 loading",
-                    None,
-                ),
-                (
-                    "old one stays when the new one fails",
-                    "-1 ready +2 error",
-                    None,
-                ),
-                (
-                    "old one goes when the new one is there",
-                    "-1 ready +2 ready",
-                    Some(Unload(1)),
-                ),
-                ("roll back", "+1 ready -2 ready", Some(Unload(2))),
-                (
-                    "roll back to one that must be loaded",
-                    "+1 new -2 ready",
-                    Some(Load(1)),
-                ),
-                (
-                    "two unwanted, one goes",
-                    "-1 ready -2 ready +3 loading",
-                    Some(Unload(1)),
-                ),
-                (
-                    "two unwanted, unload before load",
-                    "-1 ready -2 ready +3 new",
-                    Some(Unload(1)),
-                ),
-                ("model not wanted at all", "-1 ready", Some(Unload(1))),
-                (
-                    "model not wanted, lowest first",
-                    "-2 ready -1 ready",
-                    Some(Unload(1)),
-                ),
-                ("already going", "-1 quiescing", None),
-                ("gone but for the memory", "-1 unloading +2 ready", None),
-                (
-                    "one answers while another comes back",
-                    "+1 unloading -2 ready",
-                    None,
-                ),
-                ("unwanted is not loaded", "-1 new", None),
-                (
-                    "unwanted in its load is let be",
-                    "-1 loading +2 ready",
-                    None,
-                ),
-                ("failed is not loaded again", "+1 error", None),
-                ("gone is not loaded again", "+1 disabled", None),
-                (
-                    "ready one besides a wanted failure stays",
-                    "+1 ready +2 error",
-                    None,
-                ),
-            ],
+            AVAILABILITY_PRESERVING,
         );
     }
 

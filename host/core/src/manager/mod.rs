@@ -293,4 +293,6 @@ impl<S: Send + Sync + 'static> Manager<S> {
 }
 
 #[cfg(test)]
+mod file_system_tests;
+#[cfg(test)]
 mod tests;
