@@ -119,7 +119,7 @@ pub(crate) fn doc(repo: &Repo) -> Result<()> {
     let mut command = host::command(repo, "doc");
     process::run(
         command
-            .args(["--no-deps", "--document-private-items"])
+            .arg("--no-deps")
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )
 }
