@@ -23,6 +23,9 @@ def _half_plus(constant):
         # Not placeholders: a request feeds a tensor in the middle of the graph.
         x = tf.identity(parsed["x"], name="x")
         x2 = tf.identity(parsed["x2"], name="x2")
+        # What they are declared to be. Requests with other shapes run all the same.
+        x.set_shape([None, 1])
+        x2.set_shape([None, 1])
         y = tf.add(tf.multiply(a, x), b, name="y")
         y2 = tf.add(tf.multiply(a, x), c, name="y2")
         y3 = tf.add(tf.multiply(a, x2), c, name="y3")

@@ -24,7 +24,7 @@ def vocabulary_tf1(directory):
 
         def build(session):
             file = tf.constant(path, name="vocabulary_file")
-            v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, file)
+            # Its initializer puts the file into the assets collection.
             table = v1.lookup.StaticHashTable(
                 v1.lookup.TextFileInitializer(
                     file,

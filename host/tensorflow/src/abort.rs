@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 const NONE: i32 = -1;
 
 /// How often the handler looks whether the reader is done with the lines that it has already
-/// taken, [`LOOK_EVERY_NS`] apart: a tenth of a second in all. Its thread may be the very one
-/// that aborts, so the handler must not wait for ever.
-const LOOKS: u32 = 50;
+/// taken, [`LOOK_EVERY_NS`] apart: a second in all. Its thread may be the very one that aborts, so
+/// the handler must not wait for ever.
+const LOOKS: u32 = 500;
 const LOOK_EVERY_NS: i64 = 2_000_000;
 
 static PIPE: AtomicI32 = AtomicI32::new(NONE);

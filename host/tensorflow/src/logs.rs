@@ -59,9 +59,15 @@ pub fn capture_logs() -> io::Result<LogCapture> {
     let thread = {
         let stop = Arc::clone(&stop);
         let original = Arc::clone(&original);
+        // Here and not in the thread, which may get to run too late for the first abort.
+        let guard = abort::empty_at_abort(&read, &original);
         thread::Builder::new()
             .name("tg-tf-log".to_owned())
-            .spawn(move || read_lines(&read, &stop, &original))?
+            .spawn(move || {
+                let _guard = guard;
+                read_lines(&read, &stop);
+                drop(original);
+            })?
     };
     let capture = LogCapture {
         original,
@@ -99,8 +105,7 @@ impl Drop for LogCapture {
     }
 }
 
-fn read_lines(pipe: &OwnedFd, stop: &OwnedFd, original: &OwnedFd) {
-    let _guard = abort::empty_at_abort(pipe, original);
+fn read_lines(pipe: &OwnedFd, stop: &OwnedFd) {
     let mut lines = Lines::default();
     let mut buffer = vec![0; MAX_LINE];
     loop {
