@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tensorgate_types::{Error, ServableId};
@@ -21,6 +22,9 @@ use super::state::{Effect, ManagerState};
 use crate::handle::Instance;
 use crate::source::Wish;
 use crate::threads::{LoadJob, Report};
+
+/// Bounds a rest that no clock could hold.
+const LONGEST_REST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// What the owner of the manager asks for.
 pub(super) enum Command {
@@ -54,6 +58,8 @@ pub(super) struct Actor<S> {
     pub(super) jobs: SyncSender<LoadJob>,
     /// Closed when the last manager is gone.
     pub(super) commands: mpsc::Receiver<Command>,
+    /// Whether that has been noticed.
+    pub(super) is_abandoned: bool,
     pub(super) wishes: mpsc::Receiver<Wish>,
     pub(super) reports: mpsc::Receiver<Report<S>>,
     pub(super) published: Arc<ArcSwap<Published<S>>>,
@@ -72,7 +78,6 @@ impl<S: Send + Sync + 'static> Actor<S> {
     }
 
     async fn next_event(&mut self) -> Event<S> {
-        let is_open = !self.state.is_closing();
         let retry = self
             .retries
             .iter()
@@ -82,10 +87,10 @@ impl<S: Send + Sync + 'static> Actor<S> {
         tokio::select! {
             biased;
             Some(report) = self.reports.recv() => Event::Report(report),
-            command = self.commands.recv(), if is_open => {
+            command = self.commands.recv(), if !self.is_abandoned => {
                 command.map_or(Event::Abandoned, Event::Command)
             }
-            Some(wish) = self.wishes.recv(), if is_open => Event::Wish(wish),
+            Some(wish) = self.wishes.recv() => Event::Wish(wish),
             Some(id) = due(retry) => Event::Retry(id),
             else => Event::Abandoned,
         }
@@ -113,7 +118,11 @@ impl<S: Send + Sync + 'static> Actor<S> {
                 self.publish();
                 let _ = done.send(result);
             }
-            Event::Command(Command::Shutdown) | Event::Abandoned => self.state.close(),
+            Event::Command(Command::Shutdown) => self.state.close(),
+            Event::Abandoned => {
+                self.is_abandoned = true;
+                self.state.close();
+            }
             Event::Wish(Wish::Versions(versions)) => self.state.aspire(versions),
             Event::Wish(Wish::Unreadable(name)) => self.state.unreadable(&name),
             Event::Report(Report::LoadEnded { id, result }) => {
@@ -170,7 +179,8 @@ impl<S: Send + Sync + 'static> Actor<S> {
                     }
                 }
                 Effect::RetryAfter { id, delay } => {
-                    self.retries.insert(id, Instant::now() + delay);
+                    self.retries
+                        .insert(id, Instant::now() + delay.min(LONGEST_REST));
                 }
                 Effect::CancelRetry(id) => {
                     self.retries.remove(&id);

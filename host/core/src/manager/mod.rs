@@ -143,6 +143,7 @@ impl<S: Send + Sync + 'static> Manager<S> {
             retries: BTreeMap::new(),
             jobs,
             commands: command_queue,
+            is_abandoned: false,
             wishes,
             reports,
             published: Arc::clone(&published),
@@ -292,7 +293,5 @@ impl<S: Send + Sync + 'static> Manager<S> {
     }
 }
 
-#[cfg(test)]
-mod file_system_tests;
 #[cfg(test)]
 mod tests;

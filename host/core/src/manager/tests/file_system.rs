@@ -4,14 +4,11 @@
 //! one poll, and so the quiet rule applies to it.
 
 use std::fs;
-use std::path::Path;
 
 use tempfile::TempDir;
-use tensorgate_types::{ServableId, VersionChoice};
 use tokio::time::sleep;
 
 use super::*;
-use crate::fake::{FakeFactory, FakeServable};
 use crate::readiness::ModelReadiness;
 use crate::source::{FileSystemSource, MonitoredServable, Polling, ServableVersionPolicy};
 
@@ -71,26 +68,6 @@ impl Disk {
             .attach(FileSystemSource::new(servables, polling))
             .await;
         manager
-    }
-}
-
-fn seen(manager: &Manager<FakeServable>, model: &str) -> String {
-    let statuses = manager.status(model, None).unwrap_or_default();
-    let words: Vec<String> = statuses
-        .iter()
-        .map(|status| format!("{} {}", status.version, status.state.name()))
-        .collect();
-    words.join(", ")
-}
-
-async fn until(manager: &Manager<FakeServable>, model: &str, expected: &str) {
-    let mut manager = manager.clone();
-    while seen(&manager, model) != expected {
-        assert!(
-            manager.changed().await,
-            "ended as {}",
-            seen(&manager, model)
-        );
     }
 }
 
