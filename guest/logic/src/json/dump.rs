@@ -88,7 +88,7 @@ mod tests {
     fn stops_between_tokens_once_it_is_long() {
         let numbers = format!("[{}]", vec!["1"; 500].join(","));
         let printed = dump(numbers.as_bytes(), 0);
-        assert_eq!(printed.len(), 256);
+        assert_eq!(printed.len(), 257);
         assert!(printed.starts_with("[1, 1, "));
         let long = format!("[\"{}\", 1]", "a".repeat(300));
         assert_eq!(

@@ -15,7 +15,7 @@ fn is_special(byte: u8) -> bool {
 /// The number of bytes from `at` on that stand for themselves.
 ///
 /// Eight at a time: a base64 image is one string of megabytes.
-fn plain_run(json: &[u8], at: usize) -> usize {
+pub(crate) fn plain_run(json: &[u8], at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let rest = json.get(at..).unwrap_or_default();

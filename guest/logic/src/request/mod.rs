@@ -9,7 +9,10 @@
 //! signature, which come before errors of the tensors, whatever was looked at first.
 
 mod exact;
+mod fast;
 mod instances;
+mod list;
+mod scan;
 mod values;
 
 use std::rc::Rc;
@@ -54,5 +57,11 @@ pub trait SignatureSource {
 /// `INVALID_ARGUMENT` and `UNIMPLEMENTED` in TensorFlow Serving's words, and the errors of
 /// `signatures`.
 pub fn parse_predict(body: &[u8], signatures: &mut impl SignatureSource) -> Result<PredictRequest> {
-    exact::parse(body, signatures)
+    match fast::parse(body, signatures) {
+        Some(request) => Ok(request),
+        None => exact::parse(body, signatures),
+    }
 }
+
+#[cfg(test)]
+mod tests;

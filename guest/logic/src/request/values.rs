@@ -159,6 +159,12 @@ impl Values {
         self.len() == 0
     }
 
+    /// Makes room for `more` elements (of strings: for their ends).
+    pub(crate) fn reserve(&mut self, more: usize) {
+        each_number!(self, list => list.reserve(more), bool list => list.reserve(more),
+            strings offsets, _bytes => offsets.reserve(more));
+    }
+
     /// Keeps the first `len` elements.
     pub(crate) fn truncate(&mut self, len: usize) {
         each_number!(self, list => list.truncate(len), bool list => list.truncate(len),
