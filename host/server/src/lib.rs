@@ -1,1 +1,22 @@
-//! The door and the tensorgate binary.
+//! The door, and the wiring of the whole house: the binary `tensorgate`.
+//!
+//! ```text
+//! cli --> options --> serve --> wiring: libtensorflow, models, gateway
+//!                       |
+//!                       +-----> door: sockets --> limits --> gateway component --> answer
+//! ```
+//!
+//! **Invariant:** a request's body is bytes here. What is in it, only the gateway component
+//! knows; the one JSON that the door writes is the envelope of an error that it must give itself.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+mod door;
+mod inspect;
+mod logging;
+mod options;
+mod serve;
+mod wiring;
+
+pub use options::{Manner, Port, ServeOptions, StrictShapes};

@@ -1,0 +1,106 @@
+//! The command line: which command is meant, and what it was told.
+//!
+//! Takes the arguments of the process, gives its exit code. What commands do is elsewhere
+//! ([`crate::serve`], [`crate::inspect`]); here are only names, flags and texts.
+//!
+//! Exit codes: 0; 2 for a command line that cannot be understood; 1 for a command that failed;
+//! and 255 whenever the original ends with it (a server that cannot start, and every mistake
+//! under the name `tensorflow_model_server`), since shells and units look at it.
+
+mod flag;
+mod inspect;
+mod serve;
+mod serve_flags;
+mod usage;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The name under which the binary is a drop-in for the original.
+const ORIGINAL: &str = "tensorflow_model_server";
+
+/// What the original ends with when it does not start.
+const NOT_STARTED: u8 = 255;
+/// What our own commands end with when they do not understand their arguments.
+const MISUSED: u8 = 2;
+
+const HELP: &str = "\
+Tensorgate serves TensorFlow SavedModels. It answers TensorFlow Serving's API, and handles
+every request inside a WebAssembly sandbox.
+
+usage: tensorgate <command> [--flag=value ...]
+
+  serve      serve models; takes the flags of tensorflow_model_server
+  inspect    print what a SavedModel takes and gives
+  version    print the versions of this program and of TensorFlow
+  help       print this, or the help of a command: tensorgate help serve
+
+  tensorgate serve --model_name=half_plus_two --model_base_path=/models/half_plus_two
+  tensorgate inspect /models/half_plus_two
+
+Under the name tensorflow_model_server the program behaves as that one does.
+";
+
+/// Runs the command that `args` (with the program's name in front) ask for.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args = args.into_iter();
+    let program = args.next().unwrap_or_default();
+    let mut rest = Vec::new();
+    for arg in args {
+        match arg.into_string() {
+            Ok(arg) => rest.push(arg),
+            Err(arg) => return complain(&format!("argument {arg:?} is not UTF-8")),
+        }
+    }
+    if Path::new(&program).file_name() == Some(ORIGINAL.as_ref()) {
+        return serve::as_model_server(&program.to_string_lossy(), &rest);
+    }
+    let Some((command, rest)) = rest.split_first() else {
+        print_error(HELP);
+        return ExitCode::from(MISUSED);
+    };
+    match command.as_str() {
+        "serve" => serve::as_tensorgate(rest),
+        "inspect" => inspect::run(rest),
+        "version" => serve::print_versions(),
+        "--version" | "-V" => {
+            print(concat!("tensorgate ", env!("CARGO_PKG_VERSION"), "\n"));
+            ExitCode::SUCCESS
+        }
+        "help" | "--help" | "-h" => match rest.first().map(String::as_str) {
+            Some("serve") => serve::as_tensorgate(&["--help".to_owned()]),
+            Some("inspect") => inspect::run(&["--help".to_owned()]),
+            _ => {
+                print(HELP);
+                ExitCode::SUCCESS
+            }
+        },
+        other => {
+            // `tensorgate --port=8500`: the command was forgotten.
+            let hint = if other.starts_with("--") {
+                format!("no command: did you mean `tensorgate serve {other}`?")
+            } else {
+                format!("no command is called {other}: there are serve, inspect, version, help")
+            };
+            complain(&hint)
+        }
+    }
+}
+
+/// A mistake on the command line of one of our own commands.
+fn complain(message: &str) -> ExitCode {
+    print_error(&format!("tensorgate: {message}\n"));
+    ExitCode::from(MISUSED)
+}
+
+/// To standard output. Nobody is told when it is closed (`tensorgate help | head`).
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// To standard error.
+fn print_error(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

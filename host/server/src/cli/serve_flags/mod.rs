@@ -1,0 +1,98 @@
+//! The flags of `tensorgate serve`: the 48 of TensorFlow Serving, and our own.
+//!
+//! Each is one row of a table. A flag of the original that does nothing yet has a row too, so
+//! that command lines written for the original start here, with a warning instead of an error.
+
+mod own;
+mod serving;
+
+use std::path::PathBuf;
+
+use crate::options::ServeOptions;
+
+use super::flag::{Flag, Value};
+
+pub(crate) use own::OWN;
+pub(crate) use serving::SERVING;
+
+type Row = Flag<ServeOptions>;
+
+const fn acts(
+    name: &'static str,
+    default: &'static str,
+    value: Value<ServeOptions>,
+    help: &'static str,
+) -> Row {
+    Flag {
+        name,
+        default,
+        value,
+        acts: true,
+        help,
+    }
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+/// A count from the command line: negative ones mean the same as 0, as in the original.
+fn count(value: i32) -> usize {
+    usize::try_from(value).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn knows_every_flag_of_the_original_once() {
+        assert_eq!(SERVING.len(), 48);
+        let mut names: Vec<&str> = SERVING.iter().chain(OWN).map(|flag| flag.name).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn defaults_of_the_table_are_those_of_the_options() {
+        for flag in SERVING.iter().chain(OWN) {
+            let mut options = ServeOptions::default();
+            assert!(flag.set(&mut options, flag.default).is_ok(), "{flag:?}");
+            assert_eq!(options, ServeOptions::default(), "{flag:?}");
+        }
+    }
+
+    #[test]
+    fn every_flag_that_acts_changes_the_options() {
+        for flag in SERVING.iter().chain(OWN).filter(|flag| flag.acts) {
+            let other = match flag.type_name() {
+                "bool" => "true",
+                "address" => "127.0.0.1",
+                _ => "77",
+            };
+            let mut options = ServeOptions::default();
+            assert!(flag.set(&mut options, other).is_ok(), "{flag:?}");
+            assert_ne!(options, ServeOptions::default(), "{flag:?}");
+        }
+    }
+
+    #[test]
+    fn no_limit_is_zero_or_less() {
+        let timeout = SERVING
+            .iter()
+            .find(|flag| flag.name == "rest_api_timeout_in_ms");
+        for (text, expected) in [
+            ("-1", None),
+            ("0", None),
+            ("1", Some(Duration::from_millis(1))),
+        ] {
+            let mut options = ServeOptions::default();
+            assert!(timeout.unwrap().set(&mut options, text).is_ok());
+            assert_eq!(options.rest_api_timeout, expected);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The flags that only Tensorgate has.
+
+use std::time::Duration;
+
+use crate::options::StrictShapes;
+
+use super::super::flag::Value;
+use super::{Row, acts, count, path};
+
+/// A size in bytes, at least one.
+fn bytes(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|bytes| *bytes > 0)
+}
+
+/// The flags that only Tensorgate has.
+pub(crate) const OWN: &[Row] = &[
+    acts(
+        "bind_address",
+        "",
+        Value::Other("address", |o, v| {
+            o.bind_address = if v.is_empty() {
+                None
+            } else {
+                Some(v.parse().ok()?)
+            };
+            Some(())
+        }),
+        "The address to listen on; empty for all, IPv6 and IPv4.",
+    ),
+    acts(
+        "libtensorflow",
+        "",
+        Value::Text(|o, v| o.libtensorflow = path(v)),
+        "The file libtensorflow_cc.so.2, or a directory that holds it; empty to look for it.",
+    ),
+    acts(
+        "gateway_component",
+        "",
+        Value::Text(|o, v| o.gateway_component = path(v)),
+        "A component to handle requests with instead of the built-in one.",
+    ),
+    acts(
+        "cache_dir",
+        "",
+        Value::Text(|o, v| o.cache_dir = path(v)),
+        "Where compiled components are kept; empty for tensorgate/ in the user's cache directory.",
+    ),
+    acts(
+        "sandbox_slots",
+        "128",
+        Value::Int32(|o, v| o.sandbox_slots = count(v)),
+        "How many requests may be inside a component at a time, those included that wait for \
+         their model. Each slot keeps up to 4 MiB of memory once it was used.",
+    ),
+    acts(
+        "sandbox_max_waiting",
+        "1024",
+        Value::Int32(|o, v| o.sandbox_max_waiting = count(v)),
+        "How many requests may wait for a slot; more are answered with 503.",
+    ),
+    acts(
+        "sandbox_memory_bytes",
+        "536870912",
+        Value::Other("bytes", |o, v| {
+            bytes(v).map(|bytes| o.sandbox_memory_bytes = bytes)
+        }),
+        "How much memory one component instance may have.",
+    ),
+    acts(
+        "sandbox_cpu_budget_in_ms",
+        "10000",
+        Value::Other("milliseconds", |o, v| {
+            let millis = v.parse().ok().filter(|millis| *millis > 0)?;
+            o.sandbox_cpu_budget = Duration::from_millis(millis);
+            Some(())
+        }),
+        "How long a component may compute for one request; waiting for a model does not count.",
+    ),
+    acts(
+        "max_body_bytes",
+        "104857600",
+        Value::Other("bytes", |o, v| {
+            bytes(v).map(|bytes| o.max_body_bytes = bytes)
+        }),
+        "How long the body of a request may be, unpacked; longer ones are answered with 413.",
+    ),
+    acts(
+        "max_buffered_bytes",
+        "1073741824",
+        Value::Other("bytes", |o, v| {
+            bytes(v).map(|bytes| o.max_buffered_bytes = bytes)
+        }),
+        "How much all bodies being read or handled may take together; beyond it requests are \
+         answered with 503.",
+    ),
+    acts(
+        "run_threads",
+        "0",
+        Value::Int32(|o, v| o.run_threads = count(v)),
+        "How many model runs there are at a time; 0 for two per CPU and at least four.",
+    ),
+    acts(
+        "run_queue",
+        "1024",
+        Value::Int32(|o, v| o.run_queue = count(v)),
+        "How many runs may wait for a thread; more are refused.",
+    ),
+    acts(
+        "strict_shapes",
+        "",
+        Value::Text(|o, v| o.strict_shapes = StrictShapes::parse(v)),
+        "Names of models, with commas between them, whose inputs must have the shape of the \
+         signature; `*` for all. TensorFlow Serving never checks shapes.",
+    ),
+    acts(
+        "drain_seconds",
+        "10",
+        Value::Int32(|o, v| o.drain = Duration::from_secs(u64::try_from(v).unwrap_or(0))),
+        "How long requests may go on after SIGTERM or SIGINT.",
+    ),
+    acts(
+        "log_filter",
+        "",
+        Value::Text(|o, v| o.log_filter = (!v.is_empty()).then(|| v.to_owned())),
+        "What is logged: a level, or levels by target; empty for TENSORGATE_LOG, then `info`.",
+    ),
+    acts(
+        "help",
+        "false",
+        Value::Bool(|o, v| o.help = v),
+        "Prints the flags and ends.",
+    ),
+];

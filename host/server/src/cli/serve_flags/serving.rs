@@ -1,0 +1,307 @@
+//! The flags of TensorFlow Serving. One that does nothing yet is a row of `later`.
+
+use std::time::Duration;
+
+use tensorgate_core::Polling;
+
+use crate::options::{Port, ServeOptions, list};
+
+use super::super::flag::{Flag, Value};
+use super::{Row, acts, count, path};
+
+const fn later(
+    name: &'static str,
+    default: &'static str,
+    value: Value<ServeOptions>,
+    help: &'static str,
+) -> Row {
+    Flag {
+        name,
+        default,
+        value,
+        acts: false,
+        help,
+    }
+}
+
+// Values of flags that do nothing are checked all the same: a typing error should not wait
+// until the day on which the flag begins to act.
+const BOOL: Value<ServeOptions> = Value::Bool(|_, _| ());
+const INT32: Value<ServeOptions> = Value::Int32(|_, _| ());
+const FLOAT: Value<ServeOptions> = Value::Float(|_, _| ());
+const TEXT: Value<ServeOptions> = Value::Text(|_, _| ());
+
+/// The flags of TensorFlow Serving, in the order of its usage text.
+pub(crate) const SERVING: &[Row] = &[
+    acts(
+        "port",
+        "8500",
+        Value::Other("port", |o, v| Port::parse(v).map(|port| o.port = port)),
+        "TCP port for gRPC; 0 for none, `auto` for any free one.",
+    ),
+    later("grpc_socket_path", "", TEXT, "UNIX socket for gRPC."),
+    acts(
+        "rest_api_port",
+        "0",
+        Value::Other("port", |o, v| {
+            Port::parse(v).map(|port| o.rest_api_port = port)
+        }),
+        "TCP port for HTTP; 0 for none, `auto` for any free one. `tensorgate serve` has 8501.",
+    ),
+    acts(
+        "rest_api_num_threads",
+        "0",
+        Value::Int32(|o, v| o.rest_api_num_threads = count(v)),
+        "How many HTTP requests are handled at a time; 0 leaves it to `sandbox_slots`.",
+    ),
+    acts(
+        "rest_api_timeout_in_ms",
+        "30000",
+        Value::Int32(|o, v| {
+            let millis = u64::try_from(v).ok().filter(|millis| *millis > 0);
+            o.rest_api_timeout = millis.map(Duration::from_millis);
+        }),
+        "How long an HTTP request may take, from the moment that it is read; 0 or less for no limit.",
+    ),
+    acts(
+        "rest_api_enable_cors_support",
+        "false",
+        Value::Bool(|o, v| o.rest_api_enable_cors_support = v),
+        "Lets pages of other origins call the HTTP API.",
+    ),
+    later(
+        "enable_batching",
+        "false",
+        BOOL,
+        "Runs requests in batches.",
+    ),
+    acts(
+        "allow_version_labels_for_unavailable_models",
+        "false",
+        Value::Bool(|o, v| o.labels_for_unavailable = v),
+        "Lets labels point at versions that are not available yet.",
+    ),
+    later(
+        "batching_parameters_file",
+        "",
+        TEXT,
+        "How batches are made.",
+    ),
+    later(
+        "enable_per_model_batching_parameters",
+        "false",
+        BOOL,
+        "Reads batching_params.pbtxt of each version.",
+    ),
+    acts(
+        "model_config_file",
+        "",
+        Value::Text(|o, v| o.model_config_file = path(v)),
+        "A ModelServerConfig in protobuf text format: several models, versions, labels. \
+         It wins over `model_name` and `model_base_path`.",
+    ),
+    later(
+        "model_config_file_poll_wait_seconds",
+        "0",
+        INT32,
+        "How often the model config file is read again.",
+    ),
+    acts(
+        "model_name",
+        "default",
+        Value::Text(|o, v| v.clone_into(&mut o.model_name)),
+        "The name under which the one model is served.",
+    ),
+    acts(
+        "model_base_path",
+        "",
+        Value::Text(|o, v| v.clone_into(&mut o.model_base_path)),
+        "The absolute path of the directory that holds the one model's version directories.",
+    ),
+    acts(
+        "num_load_threads",
+        "0",
+        Value::Int32(|o, v| o.num_load_threads = count(v)),
+        "How many versions are loaded at a time; 0 for two.",
+    ),
+    acts(
+        "num_unload_threads",
+        "0",
+        Value::Int32(|o, v| o.num_unload_threads = count(v)),
+        "How many versions are unloaded at a time; 0 for one.",
+    ),
+    acts(
+        "max_num_load_retries",
+        "5",
+        Value::Int32(|o, v| o.max_num_load_retries = u32::try_from(v).unwrap_or(0)),
+        "How often a load that failed is tried again.",
+    ),
+    acts(
+        "load_retry_interval_micros",
+        "60000000",
+        Value::Int64(|o, v| {
+            o.load_retry_interval = Duration::from_micros(u64::try_from(v).unwrap_or(0));
+        }),
+        "How long to wait before a load is tried again.",
+    ),
+    acts(
+        "file_system_poll_wait_seconds",
+        "1",
+        Value::Int32(|o, v| o.polling = Polling::from_wait_seconds(i64::from(v))),
+        "How often base paths are looked at for new versions; 0 for once, less for never.",
+    ),
+    later(
+        "flush_filesystem_caches",
+        "true",
+        BOOL,
+        "Empties the caches of remote file systems after a load.",
+    ),
+    acts(
+        "tensorflow_session_parallelism",
+        "0",
+        Value::Int64(|o, v| o.session_parallelism = v),
+        "Threads for one operation, and for operations side by side; 0 lets TensorFlow choose.",
+    ),
+    later(
+        "tensorflow_session_config_file",
+        "",
+        TEXT,
+        "A tensorflow.ConfigProto in protobuf text format.",
+    ),
+    acts(
+        "tensorflow_intra_op_parallelism",
+        "0",
+        Value::Int64(|o, v| o.intra_op_parallelism = v),
+        "Threads for one operation; 0 lets TensorFlow choose.",
+    ),
+    acts(
+        "tensorflow_inter_op_parallelism",
+        "0",
+        Value::Int64(|o, v| o.inter_op_parallelism = v),
+        "Threads for operations side by side; 0 lets TensorFlow choose.",
+    ),
+    later("use_alts_credentials", "false", BOOL, "ALTS for gRPC."),
+    later("ssl_config_file", "", TEXT, "TLS for gRPC."),
+    later(
+        "platform_config_file",
+        "",
+        TEXT,
+        "A PlatformConfigMap in protobuf text format.",
+    ),
+    later(
+        "per_process_gpu_memory_fraction",
+        "0.0",
+        FLOAT,
+        "How much of a GPU's memory is taken.",
+    ),
+    acts(
+        "saved_model_tags",
+        "serve",
+        Value::Text(|o, v| o.saved_model_tags = list(v)),
+        "The tags of the MetaGraph that is loaded, with commas between them.",
+    ),
+    later(
+        "grpc_channel_arguments",
+        "",
+        TEXT,
+        "Options of the gRPC server.",
+    ),
+    later(
+        "grpc_max_threads",
+        "0",
+        INT32,
+        "Threads of the gRPC server.",
+    ),
+    later(
+        "enable_model_warmup",
+        "true",
+        BOOL,
+        "Replays a model's warm-up requests before it is available.",
+    ),
+    later(
+        "num_request_iterations_for_warmup",
+        "0",
+        INT32,
+        "How often each warm-up request is replayed.",
+    ),
+    acts(
+        "version",
+        "false",
+        Value::Bool(|o, v| o.version = v),
+        "Prints the versions and ends.",
+    ),
+    later(
+        "monitoring_config_file",
+        "",
+        TEXT,
+        "A MonitoringConfig in protobuf text format.",
+    ),
+    later(
+        "remove_unused_fields_from_bundle_metagraph",
+        "true",
+        BOOL,
+        "Keeps of a model's description only what is needed.",
+    ),
+    later(
+        "prefer_tflite_model",
+        "false",
+        BOOL,
+        "Serves model.tflite where there is one.",
+    ),
+    later(
+        "num_tflite_pools",
+        "0",
+        INT32,
+        "Pools of TFLite interpreters.",
+    ),
+    later(
+        "num_tflite_interpreters_per_pool",
+        "1",
+        INT32,
+        "TFLite interpreters per pool.",
+    ),
+    later(
+        "enable_signature_method_name_check",
+        "false",
+        BOOL,
+        "Refuses to call a signature by another method than its own.",
+    ),
+    later(
+        "xla_cpu_compilation_enabled",
+        "false",
+        BOOL,
+        "XLA on the CPU.",
+    ),
+    later("xla_gpu_compilation_enabled", "false", BOOL, "XLA on GPUs."),
+    later(
+        "enable_profiler",
+        "true",
+        BOOL,
+        "TensorFlow's profiler service.",
+    ),
+    later(
+        "thread_pool_factory_config_file",
+        "",
+        TEXT,
+        "Where operations get their threads.",
+    ),
+    later(
+        "mixed_precision",
+        "",
+        TEXT,
+        "`bfloat16` for automatic mixed precision.",
+    ),
+    later("skip_initialize_tpu", "false", BOOL, "Leaves TPUs alone."),
+    later(
+        "enable_grpc_healthcheck_service",
+        "false",
+        BOOL,
+        "The standard gRPC health service.",
+    ),
+    later(
+        "enable_serialization_as_tensor_content",
+        "false",
+        BOOL,
+        "Sends tensors as bytes in gRPC answers.",
+    ),
+];

@@ -1,0 +1,145 @@
+//! The way of one HTTP request through the door.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tensorgate_edge as edge;
+use tensorgate_types::{Deadline, Error};
+
+use super::fault::Fault;
+use super::{Door, Handler, body, cors, request_id};
+
+/// The headers that the component gets: what says something about the body or the answer.
+const PASSED_ON: [HeaderName; 2] = [header::CONTENT_TYPE, header::ACCEPT];
+
+/// Answers everything that has no route of its own.
+pub(super) async fn handle<H: Handler>(
+    State(door): State<Arc<Door<H>>>,
+    request: axum::extract::Request,
+) -> Response {
+    let id = request_id::of(request.headers());
+    let mut response = answer(&door, request, &id)
+        .await
+        .unwrap_or_else(Fault::into_response);
+    let headers = response.headers_mut();
+    headers.insert(request_id::HEADER, id);
+    if door.options.cors {
+        cors::allow(headers);
+    }
+    response
+}
+
+async fn answer<H: Handler>(
+    door: &Door<H>,
+    request: axum::extract::Request,
+    id: &HeaderValue,
+) -> Result<Response, Fault> {
+    let (parts, body) = request.into_parts();
+    if !is_api(parts.uri.path()) {
+        return Err(Fault::new(
+            StatusCode::NOT_FOUND,
+            format!(
+                "nothing is at {}: the REST API is under /v1/",
+                parts.uri.path()
+            ),
+        ));
+    }
+    if parts.method == Method::OPTIONS {
+        return Ok(cors::preflight(&parts.headers));
+    }
+    let Some(handler) = door.handler.get() else {
+        return Err(Fault::from(&Error::unavailable("the server is starting")));
+    };
+    let options = &door.options;
+    let held = body::read(body, &parts.headers, options.max_body_bytes, &door.budget).await?;
+    // From here on, and not from the first byte: the original's timeout does not cover the
+    // upload either, and a slow network is not a slow model.
+    let deadline = options.timeout.map_or(Deadline::NEVER, Deadline::after);
+    let request = edge::RestRequest {
+        method: parts.method.as_str().to_owned(),
+        path: path_and_query(&parts),
+        headers: passed_on(&parts.headers),
+        body: held.bytes.clone(),
+    };
+    match handler.handle(request, deadline).await {
+        Ok(response) => into_http(response),
+        Err(error) => {
+            log(&error, id);
+            Err(Fault::from(&error))
+        }
+    }
+}
+
+/// `/v1/`, in upper case too, as the original matches it.
+fn is_api(path: &str) -> bool {
+    path.as_bytes()
+        .get(..4)
+        .is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"/v1/"))
+}
+
+fn path_and_query(parts: &Parts) -> String {
+    parts
+        .uri
+        .path_and_query()
+        .map_or_else(|| parts.uri.path().to_owned(), ToString::to_string)
+}
+
+fn passed_on(headers: &HeaderMap) -> Vec<(String, String)> {
+    PASSED_ON
+        .into_iter()
+        .filter_map(|name| {
+            // Without bytes that are no text: the component reads strings.
+            let value = headers.get(&name)?.to_str().ok()?.to_owned();
+            Some((name.as_str().to_owned(), value))
+        })
+        .collect()
+}
+
+fn into_http(response: edge::RestResponse) -> Result<Response, Fault> {
+    let broken = |what: String| {
+        Fault::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the gateway component answered with {what}"),
+        )
+    };
+    let mut http = Response::new(response.body.into());
+    *http.status_mut() = StatusCode::from_u16(response.status)
+        .map_err(|_| broken(format!("the status {}", response.status)))?;
+    for (name, value) in response.headers {
+        let pair = HeaderName::try_from(&name)
+            .ok()
+            .zip(HeaderValue::try_from(value).ok());
+        let (key, value) = pair.ok_or_else(|| broken(format!("a bad header: {name:?}")))?;
+        http.headers_mut().append(key, value);
+    }
+    Ok(http)
+}
+
+/// The one place that logs a request's error: rooms behind the door return theirs.
+fn log(error: &Error, id: &HeaderValue) {
+    let id = id.to_str().unwrap_or_default();
+    let chain = Chain(error);
+    if error.code().is_server_fault() {
+        tracing::error!("request {id}: {chain}");
+    } else {
+        tracing::debug!("request {id}: {chain}");
+    }
+}
+
+/// An error with its causes.
+struct Chain<'a>(&'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+//! The door with a handler that a test drives instead of the component.
+
+use std::sync::Mutex;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::BodyExt as _;
+use tensorgate_types::ErrorCode;
+use tower::ServiceExt as _;
+
+use super::*;
+
+/// Answers with what it was asked; remembers it.
+#[derive(Default)]
+struct Echo {
+    seen: Arc<Mutex<Vec<(RestRequest, Deadline)>>>,
+    fails: Option<Error>,
+    not_ready: Option<String>,
+}
+
+impl Handler for Echo {
+    async fn handle(
+        &self,
+        request: RestRequest,
+        deadline: Deadline,
+    ) -> Result<RestResponse, Error> {
+        self.seen.lock().unwrap().push((request.clone(), deadline));
+        match &self.fails {
+            Some(error) => Err(error.clone()),
+            None => Ok(RestResponse {
+                status: 418,
+                headers: vec![("content-type".to_owned(), "text/echo".to_owned())],
+                body: request.body,
+            }),
+        }
+    }
+
+    fn not_ready(&self) -> Option<String> {
+        self.not_ready.clone()
+    }
+}
+
+fn options() -> DoorOptions {
+    DoorOptions {
+        timeout: Some(Duration::from_secs(30)),
+        max_body_bytes: 16,
+        max_buffered_bytes: 1024,
+        cors: false,
+    }
+}
+
+fn door_with(options: DoorOptions, handler: Echo) -> Arc<Door<Echo>> {
+    let door = Door::new(options);
+    door.open(handler);
+    door
+}
+
+async fn send(door: &Arc<Door<Echo>>, request: Request<Body>) -> Response {
+    door.routes().oneshot(request).await.unwrap()
+}
+
+async fn body(response: Response) -> Bytes {
+    response.into_body().collect().await.unwrap().to_bytes()
+}
+
+fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path).body(body.into()).unwrap()
+}
+
+fn get_path(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn passes_on_what_the_component_needs_and_nothing_else() {
+    let echo = Echo::default();
+    let seen = Arc::clone(&echo.seen);
+    let door = door_with(options(), echo);
+    let request = Request::post("/V1/models/m%2Fn:predict?x=1")
+        .header("content-type", "text/csv")
+        .header("accept", "*/*")
+        .header("authorization", "secret")
+        .body(Body::from("body"))
+        .unwrap();
+    let response = send(&door, request).await;
+    assert_eq!(response.status(), 418);
+    assert_eq!(response.headers()["content-type"], "text/echo");
+    assert!(response.headers().contains_key("x-request-id"));
+    assert_eq!(body(response).await, "body");
+    let seen = seen.lock().unwrap();
+    let (request, deadline) = &seen[0];
+    assert_eq!(request.method, "POST");
+    assert_eq!(request.path, "/V1/models/m%2Fn:predict?x=1");
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        request.headers,
+        [pair("content-type", "text/csv"), pair("accept", "*/*")]
+    );
+    assert!(deadline.instant().is_some());
+}
+
+#[tokio::test]
+async fn no_timeout_is_no_deadline() {
+    let echo = Echo::default();
+    let seen = Arc::clone(&echo.seen);
+    let unlimited = DoorOptions {
+        timeout: None,
+        ..options()
+    };
+    send(&door_with(unlimited, echo), post("/v1/x", "")).await;
+    assert_eq!(seen.lock().unwrap()[0].1, Deadline::NEVER);
+}
+
+#[tokio::test]
+async fn errors_have_the_status_and_the_body_of_the_original() {
+    let fails = Some(Error::new(ErrorCode::Unavailable, "no \"room\""));
+    let door = door_with(
+        options(),
+        Echo {
+            fails,
+            ..Echo::default()
+        },
+    );
+    let response = send(&door, post("/v1/x", "")).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(
+        body(response).await,
+        "{\n    \"error\": \"no \\\"room\\\"\"\n}"
+    );
+}
+
+#[tokio::test]
+async fn before_it_opens_everything_is_unavailable() {
+    let door = Door::<Echo>::new(options());
+    assert_eq!(send(&door, post("/v1/x", "")).await.status(), 503);
+    assert_eq!(send(&door, get_path("/health/live")).await.status(), 200);
+    assert_eq!(send(&door, get_path("/health/ready")).await.status(), 503);
+    door.open(Echo::default());
+    assert_eq!(send(&door, get_path("/health/ready")).await.status(), 200);
+    door.drain();
+    assert_eq!(send(&door, get_path("/health/ready")).await.status(), 503);
+}
+
+#[tokio::test]
+async fn readiness_says_what_is_missing() {
+    let door = door_with(
+        options(),
+        Echo {
+            not_ready: Some("still loading: m".to_owned()),
+            ..Echo::default()
+        },
+    );
+    let response = send(&door, get_path("/health/ready")).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(body(response).await, "not ready: still loading: m\n");
+}
+
+#[tokio::test]
+async fn only_the_api_goes_to_the_component() {
+    let echo = Echo::default();
+    let seen = Arc::clone(&echo.seen);
+    let door = door_with(options(), echo);
+    for path in ["/", "/v1", "/v2/models/m", "/metrics"] {
+        assert_eq!(send(&door, get_path(path)).await.status(), 404, "{path}");
+    }
+    assert!(seen.lock().unwrap().is_empty());
+    assert_eq!(send(&door, get_path("/v1/")).await.status(), 418);
+}
+
+#[tokio::test]
+async fn long_bodies_are_refused_by_name() {
+    let door = door_with(options(), Echo::default());
+    assert_eq!(
+        send(&door, post("/v1/x", "0123456789abcdef"))
+            .await
+            .status(),
+        418
+    );
+    let response = send(&door, post("/v1/x", "0123456789abcdefg")).await;
+    assert_eq!(response.status(), 413);
+    let text = body(response).await;
+    assert_eq!(
+        text,
+        "{\n    \"error\": \"the request body is longer than 16 bytes (--max_body_bytes)\"\n}"
+    );
+    assert_eq!(door.budget.used(), 0);
+}
+
+#[tokio::test]
+async fn origins_are_answered_as_the_original_does() {
+    let preflight = |origin: Option<&str>| {
+        let mut request = Request::options("/v1/models/m:predict");
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        request.body(Body::empty()).unwrap()
+    };
+    for cors in [false, true] {
+        let door = door_with(DoorOptions { cors, ..options() }, Echo::default());
+        for (origin, status) in [(Some("http://a"), 200), (Some("a"), 400), (None, 400)] {
+            let response = send(&door, preflight(origin)).await;
+            assert_eq!(response.status(), status, "{origin:?}");
+            let allowed = response.headers().get("access-control-allow-origin");
+            assert_eq!(allowed.is_some(), cors);
+            assert_eq!(body(response).await, "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_over_http_1_and_2_and_ends_in_order() {
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+
+    let door = door_with(options(), Echo::default());
+    let listener = Listener::bind(Some([127, 0, 0, 1].into()), 0).unwrap();
+    let port = listener.port();
+    let listening = listener.serve(hyper_util::service::TowerToHyperService::new(door.routes()));
+    for http2_only in [false, true] {
+        let client = Client::builder(TokioExecutor::new())
+            .http2_only(http2_only)
+            .build_http::<Body>();
+        let uri = format!("http://127.0.0.1:{port}/v1/x");
+        let response = client.request(post(&uri, "hello")).await.unwrap();
+        assert_eq!(response.status(), 418);
+    }
+    // Both clients' connections are idle now, and are closed.
+    listening.shut_down().await;
+    assert!(
+        tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn the_grpc_port_answers_every_call_at_once() {
+    let call = Request::post("/tensorflow.serving.PredictionService/Predict")
+        .version(http::Version::HTTP_2)
+        .body(Body::empty())
+        .unwrap();
+    let response = grpc_service(call).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["grpc-status"], "12");
+    assert_eq!(response.headers()["content-type"], "application/grpc");
+    let plain = grpc_service(get_path("/")).await.unwrap();
+    assert_eq!(plain.status(), 400);
+}

@@ -1,0 +1,210 @@
+//! What `tensorgate serve` can be told, typed and with defaults. Filled from flags, read by the
+//! wiring; it knows neither how a flag is written nor what is done with it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tensorgate_core::Polling;
+
+/// Under which name the binary was started. The two differ where scripts written for the
+/// original depend on what it does, and where that would not be good for anybody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// `tensorgate serve`: ports open at once, a mistake in the flags is an error.
+    Tensorgate,
+    /// `tensorflow_model_server`: ports open when the first loads have ended, unknown flags are
+    /// passed over.
+    ModelServer,
+}
+
+/// A port to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// None: `0`, as the original has it.
+    Off,
+    /// Any that is free: `auto`. The log line says which.
+    Auto,
+    /// This one.
+    Fixed(u16),
+}
+
+impl Port {
+    /// From a number or `auto`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            _ => text.parse().ok().map(|port| match port {
+                0 => Self::Off,
+                port => Self::Fixed(port),
+            }),
+        }
+    }
+
+    /// The number to bind to, where 0 asks the kernel for any; `None` when not to listen.
+    pub(crate) fn number(self) -> Option<u16> {
+        match self {
+            Self::Off => None,
+            Self::Auto => Some(0),
+            Self::Fixed(port) => Some(port),
+        }
+    }
+}
+
+/// For which models shapes are checked against the signature.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StrictShapes {
+    all: bool,
+    names: Vec<String>,
+}
+
+impl StrictShapes {
+    /// From names with commas between them, or `*`.
+    pub(crate) fn parse(text: &str) -> Self {
+        let names: Vec<String> = list(text);
+        Self {
+            all: names.iter().any(|name| name == "*"),
+            names,
+        }
+    }
+
+    /// Whether this model's are.
+    #[must_use]
+    pub fn contains(&self, model: &str) -> bool {
+        self.all || self.names.iter().any(|name| name == model)
+    }
+}
+
+/// Everything that flags say. The documentation of each is in its row of the table of flags.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(
+    missing_docs,
+    reason = "each field is documented by the flag of its name"
+)]
+pub struct ServeOptions {
+    // What TensorFlow Serving has too.
+    pub port: Port,
+    pub rest_api_port: Port,
+    pub rest_api_num_threads: usize,
+    pub rest_api_timeout: Option<Duration>,
+    pub rest_api_enable_cors_support: bool,
+    pub model_name: String,
+    pub model_base_path: String,
+    pub model_config_file: Option<PathBuf>,
+    pub labels_for_unavailable: bool,
+    pub num_load_threads: usize,
+    pub num_unload_threads: usize,
+    pub max_num_load_retries: u32,
+    pub load_retry_interval: Duration,
+    pub polling: Polling,
+    pub saved_model_tags: Vec<String>,
+    pub session_parallelism: i64,
+    pub intra_op_parallelism: i64,
+    pub inter_op_parallelism: i64,
+    pub version: bool,
+    pub help: bool,
+    // What only Tensorgate has.
+    pub bind_address: Option<IpAddr>,
+    pub libtensorflow: Option<PathBuf>,
+    pub gateway_component: Option<PathBuf>,
+    pub cache_dir: Option<PathBuf>,
+    pub sandbox_slots: usize,
+    pub sandbox_max_waiting: usize,
+    pub sandbox_memory_bytes: usize,
+    pub sandbox_cpu_budget: Duration,
+    pub max_body_bytes: usize,
+    pub max_buffered_bytes: usize,
+    pub run_threads: usize,
+    pub run_queue: usize,
+    pub strict_shapes: StrictShapes,
+    pub drain: Duration,
+    pub log_filter: Option<String>,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            port: Port::Fixed(8500),
+            rest_api_port: Port::Off,
+            rest_api_num_threads: 0,
+            rest_api_timeout: Some(Duration::from_secs(30)),
+            rest_api_enable_cors_support: false,
+            model_name: "default".to_owned(),
+            model_base_path: String::new(),
+            model_config_file: None,
+            labels_for_unavailable: false,
+            num_load_threads: 0,
+            num_unload_threads: 0,
+            max_num_load_retries: 5,
+            load_retry_interval: Duration::from_secs(60),
+            polling: Polling::default(),
+            saved_model_tags: vec!["serve".to_owned()],
+            session_parallelism: 0,
+            intra_op_parallelism: 0,
+            inter_op_parallelism: 0,
+            version: false,
+            help: false,
+            bind_address: None,
+            libtensorflow: None,
+            gateway_component: None,
+            cache_dir: None,
+            sandbox_slots: 128,
+            sandbox_max_waiting: 1024,
+            sandbox_memory_bytes: 512 << 20,
+            sandbox_cpu_budget: Duration::from_secs(10),
+            max_body_bytes: 100 << 20,
+            max_buffered_bytes: 1 << 30,
+            run_threads: 0,
+            run_queue: 1024,
+            strict_shapes: StrictShapes::default(),
+            drain: Duration::from_secs(10),
+            log_filter: None,
+        }
+    }
+}
+
+impl ServeOptions {
+    /// The defaults under a name.
+    #[must_use]
+    pub fn for_manner(manner: Manner) -> Self {
+        match manner {
+            Manner::ModelServer => Self::default(),
+            // Nobody starts a server that answers no HTTP on purpose.
+            Manner::Tensorgate => Self {
+                rest_api_port: Port::Fixed(8501),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+/// The parts of a comma-separated list, without empty ones.
+pub(crate) fn list(text: &str) -> Vec<String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_off_any_or_a_number() {
+        assert_eq!(Port::parse("0"), Some(Port::Off));
+        assert_eq!(Port::parse("auto"), Some(Port::Auto));
+        assert_eq!(Port::parse("8501"), Some(Port::Fixed(8501)));
+        assert_eq!(Port::parse("65536"), None);
+        assert_eq!(Port::parse("-1"), None);
+    }
+
+    #[test]
+    fn strict_shapes_are_for_some_for_all_or_for_none() {
+        assert!(StrictShapes::parse("a, b").contains("b"));
+        assert!(!StrictShapes::parse("a,b").contains("c"));
+        assert!(StrictShapes::parse("*").contains("c"));
+        assert!(!StrictShapes::parse("").contains("c"));
+    }
+}

@@ -1,0 +1,217 @@
+//! What is behind the door: libtensorflow, the shelf with its models, the gateway component.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use tensorgate_core::{FileSystemSource, Manager, ManagerOptions, ModelReadiness, Readiness};
+use tensorgate_edge::{EdgeEngine, Gateway};
+use tensorgate_engine::{RunPool, RunPoolOptions};
+use tensorgate_types::{Error, ErrorCode};
+
+use crate::options::{Manner, ServeOptions};
+use crate::wiring::{
+    EdgeHandler, LoadedModel, ModelFactory, Outcomes, ServedModel, Shelf, load_gateway, sandbox,
+};
+
+/// The rooms, connected.
+pub(super) struct House {
+    manager: Manager<LoadedModel>,
+    engine: EdgeEngine,
+    gateway: Gateway,
+    outcomes: Arc<Outcomes>,
+    /// The models that flags or the config file name.
+    models: Vec<String>,
+    /// How long the parts took, for the line that says that the server is ready.
+    took: String,
+}
+
+impl House {
+    /// Opens the library and compiles the component; models are being loaded when this returns.
+    /// All of that happens at the same time.
+    pub(super) async fn build(
+        options: &ServeOptions,
+        manner: Manner,
+        models: Vec<ServedModel>,
+        started: Instant,
+    ) -> Result<Self, Error> {
+        let factory = ModelFactory::new(options)?;
+        let pool = RunPool::new(run_pool_options(options))
+            .map_err(|error| Error::internal("cannot start run threads").with_source(error))?;
+        let manager = Manager::spawn(&manager_options(options), factory.clone())
+            .map_err(|error| Error::internal("cannot start loading").with_source(error))?;
+        let engine = sandbox(options)?;
+        start_blocking_threads().await;
+        // From here on no thread can be started until the library is open.
+        let library = async {
+            let library = tokio::task::spawn_blocking(move || factory.open()).await;
+            let library =
+                library.map_err(|error| Error::internal("libtensorflow").with_source(error))??;
+            let path = library.path().display();
+            tracing::info!("Using TensorFlow {} from {path}", library.version());
+            Ok(started.elapsed().as_millis())
+        };
+        let (watched, labels): (Vec<_>, Vec<_>) = models
+            .into_iter()
+            .map(|model| (model.watched, model.labels))
+            .unzip();
+        let names: Vec<String> = watched.iter().map(|model| model.name.clone()).collect();
+        let shelf = Shelf::new(
+            manager.clone(),
+            Arc::new(pool),
+            options.strict_shapes.clone(),
+        );
+        let outcomes = Arc::new(Outcomes::default());
+        let gateway = async {
+            let telemetry = Arc::clone(&outcomes);
+            let gateway = load_gateway(options, &engine, Arc::new(shelf), telemetry).await?;
+            Ok::<_, Error>((gateway, started.elapsed().as_millis()))
+        };
+        let source = FileSystemSource::new(watched, options.polling);
+        let (parts, ()) = tokio::join!(
+            async { tokio::try_join!(library, gateway) },
+            manager.attach(source),
+        );
+        let (library_ms, (gateway, gateway_ms)) = parts?;
+        let house = Self {
+            manager,
+            engine,
+            gateway,
+            outcomes,
+            models: names,
+            took: format!("libtensorflow {library_ms}, gateway {gateway_ms}"),
+        };
+        house.set_labels(options, manner, labels).await?;
+        Ok(house)
+    }
+
+    /// What the door hands requests to.
+    pub(super) fn handler(&self) -> EdgeHandler {
+        EdgeHandler {
+            gateway: self.gateway.clone(),
+            manager: self.manager.clone(),
+        }
+    }
+
+    /// Under our own name labels may come before their versions: requests are answered from the
+    /// start, and one for a label whose version is on its way should hear that and not that there
+    /// is no such label. The original wants the version to be there.
+    async fn set_labels(
+        &self,
+        options: &ServeOptions,
+        manner: Manner,
+        labels: Vec<BTreeMap<String, i64>>,
+    ) -> Result<(), Error> {
+        let early = manner == Manner::Tensorgate || options.labels_for_unavailable;
+        for (name, labels) in self.models.iter().zip(labels) {
+            if labels.is_empty() {
+                continue;
+            }
+            if !early {
+                self.manager.wait_until_settled(&[name]).await;
+            }
+            self.manager.set_labels(name, labels, early).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the first load of every model has ended, and one of them answers.
+    ///
+    /// A model that is broken, or not there, holds none of the others up. When no model answers,
+    /// there is nothing to open a port for: if one is broken that is an error, as it is for the
+    /// original, and if none is there yet this waits for the first one, as the original does.
+    pub(super) async fn wait_for_an_answer(&self) -> Result<(), Error> {
+        let mut manager = self.manager.clone();
+        let mut readiness = manager.wait_until_settled(&self.models).await;
+        loop {
+            if self.models.is_empty() || answers(&readiness) {
+                return Ok(());
+            }
+            if let Some(message) = readiness.failure_message("servable(s)") {
+                return Err(Error::new(ErrorCode::Unknown, message));
+            }
+            if !manager.changed().await {
+                return Err(Error::unavailable("the server is shutting down"));
+            }
+            readiness = manager.wait_until_settled(&self.models).await;
+        }
+    }
+
+    /// Waits until the first load of every model has ended, and says how long all took.
+    pub(super) async fn settle(&self, started: Instant) {
+        let readiness = self.manager.wait_until_settled(&self.models).await;
+        let available = readiness
+            .models
+            .values()
+            .filter(|model| matches!(model, ModelReadiness::Available { .. }))
+            .count();
+        let total = started.elapsed().as_millis();
+        tracing::info!(
+            "Ready in {total} ms: {available} of {} models are available \
+             ({}, models {total} ms after the start)",
+            self.models.len(),
+            self.took
+        );
+    }
+
+    /// Lets the models go, but waits no longer than `limit`, and says what was done.
+    pub(super) async fn close(self, limit: Duration) {
+        let (requests, errors) = self.outcomes.totals();
+        let stats = self.engine.stats();
+        tracing::info!(
+            "Answered {requests} requests, {errors} of them with an error; made {} instances of \
+             the gateway",
+            stats.instances
+        );
+        if tokio::time::timeout(limit, self.manager.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("Models that are still held after {limit:?} end with the process");
+        }
+    }
+}
+
+/// Starts the threads that the start-up blocks: for the library, the component, a directory scan.
+async fn start_blocking_threads() {
+    const THREADS: usize = 3;
+    let all_there = Arc::new(Barrier::new(THREADS));
+    let mut threads = tokio::task::JoinSet::new();
+    for _ in 0..THREADS {
+        let all_there = Arc::clone(&all_there);
+        threads.spawn_blocking(move || all_there.wait());
+    }
+    threads.join_all().await;
+}
+
+fn answers(readiness: &Readiness) -> bool {
+    readiness
+        .models
+        .values()
+        .any(|model| matches!(model, ModelReadiness::Available { .. }))
+}
+
+fn manager_options(options: &ServeOptions) -> ManagerOptions {
+    let defaults = ManagerOptions::default();
+    ManagerOptions {
+        num_load_threads: match options.num_load_threads {
+            0 => defaults.num_load_threads,
+            threads => threads,
+        },
+        num_unload_threads: options.num_unload_threads,
+        max_num_load_retries: options.max_num_load_retries,
+        load_retry_interval: options.load_retry_interval,
+        ..defaults
+    }
+}
+
+fn run_pool_options(options: &ServeOptions) -> RunPoolOptions {
+    let defaults = RunPoolOptions::default();
+    RunPoolOptions {
+        threads: match options.run_threads {
+            0 => defaults.threads,
+            threads => threads,
+        },
+        queue: options.run_queue,
+    }
+}

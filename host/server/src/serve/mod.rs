@@ -1,0 +1,127 @@
+//! The life of a server: starts everything at once, opens the door, and ends in order.
+//!
+//! ```text
+//! flags --> ports (tensorgate serve) --> 503 until the component is there
+//!      \--> libtensorflow --> loads of models --\
+//!      \--> gateway component ------------------> ready --> signal --> drain
+//! ```
+//!
+//! **Ordering:** under the name of the original, ports come after the first loads.
+//! **Cancellation:** a signal during the start ends it as it does later.
+
+mod house;
+mod ports;
+mod signals;
+
+use std::time::{Duration, Instant};
+
+use tensorgate_types::Error;
+
+use crate::door::{Door, DoorOptions};
+use crate::logging;
+use crate::options::{Manner, ServeOptions};
+use crate::wiring::{ServedError, ServedModel, library_version, served_models};
+
+use house::House;
+use ports::Ports;
+use signals::Signals;
+
+/// How long models may take to go when all requests have ended.
+const UNLOAD: Duration = Duration::from_secs(5);
+
+/// Why there is no server.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// Something that was told cannot be understood.
+    Usage(String),
+    /// It could not be started.
+    Failed(Error),
+}
+
+impl From<Error> for StartError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Serves until a signal comes. `ignored` are flags that were given and do nothing.
+pub(crate) fn run(
+    options: &ServeOptions,
+    manner: Manner,
+    ignored: &[&str],
+) -> Result<(), StartError> {
+    let started = Instant::now();
+    // Held to the end: what is said after it goes to standard error as usual.
+    let _log = logging::start(options.log_filter.as_deref()).map_err(StartError::Usage)?;
+    for flag in ignored {
+        tracing::warn!("--{flag} has no effect yet");
+    }
+    let models = served_models(options).map_err(|error| {
+        if let ServedError::Malformed { line, .. } = &error {
+            tracing::error!("{line}");
+        }
+        Error::from(error)
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("tg-io")
+        .build()
+        .map_err(|error| Error::internal("cannot start the runtime").with_source(error))?;
+    let result = runtime.block_on(serve(options, manner, models, started));
+    // Blocking threads may be in the middle of a scan or a load; nobody waits for them.
+    runtime.shutdown_background();
+    result
+}
+
+/// The version of TensorFlow's library that would be used, or why there is none.
+pub(crate) fn tensorflow_version(options: &ServeOptions) -> String {
+    library_version(options).unwrap_or_else(|error| error)
+}
+
+async fn serve(
+    options: &ServeOptions,
+    manner: Manner,
+    models: Vec<ServedModel>,
+    started: Instant,
+) -> Result<(), StartError> {
+    let mut signals = Signals::listen()?;
+    let door = Door::new(DoorOptions {
+        timeout: options.rest_api_timeout,
+        max_body_bytes: options.max_body_bytes,
+        max_buffered_bytes: options.max_buffered_bytes,
+        cors: options.rest_api_enable_cors_support,
+    });
+    let mut ports = Ports::default();
+    if manner == Manner::Tensorgate {
+        ports.open(options, manner, &door)?;
+    }
+    let build = async {
+        let house = House::build(options, manner, models, started).await?;
+        door.open(house.handler());
+        if manner == Manner::ModelServer {
+            house.wait_for_an_answer().await?;
+            ports.open(options, manner, &door)?;
+        }
+        Ok::<_, StartError>(house)
+    };
+    let house = tokio::select! {
+        house = build => house?,
+        () = signals.wait() => return Ok(()),
+    };
+    let ready = async {
+        house.settle(started).await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = ready => {}
+        () = signals.wait() => {}
+    }
+    tracing::info!("Shutting down: running requests have {:?}", options.drain);
+    door.drain();
+    tokio::select! {
+        () = ports.shut_down(options.drain) => {}
+        () = signals.wait() => tracing::warn!("Shutting down at once"),
+    }
+    house.close(UNLOAD).await;
+    Ok(())
+}

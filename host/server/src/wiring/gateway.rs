@@ -1,0 +1,126 @@
+//! The gateway component behind the door: the built-in one, or a file's.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tensorgate_core::Manager;
+use tensorgate_edge::{
+    EdgeEngine, EdgeLimits, Gateway, Models, RestRequest, RestResponse, Telemetry,
+};
+use tensorgate_types::{Deadline, Error};
+
+use crate::door::Handler;
+use crate::options::ServeOptions;
+
+use super::LoadedModel;
+
+/// The component that the binary carries.
+const BUILT_IN: &[u8] = include_bytes!(env!("TENSORGATE_GATEWAY_COMPONENT"));
+
+/// Room beside the body for path and headers, which the HTTP parser keeps below 64 KiB.
+const AROUND_THE_BODY: usize = 128 << 10;
+
+/// What the door hands requests to: the component, and the shelf to tell whether it is ready.
+#[derive(Debug)]
+pub(crate) struct EdgeHandler {
+    pub(crate) gateway: Gateway,
+    pub(crate) manager: Manager<LoadedModel>,
+}
+
+impl Handler for EdgeHandler {
+    async fn handle(
+        &self,
+        request: RestRequest,
+        deadline: Deadline,
+    ) -> Result<RestResponse, Error> {
+        Ok(self.gateway.handle(request, deadline).await?)
+    }
+
+    fn not_ready(&self) -> Option<String> {
+        let readiness = self.manager.readiness();
+        let waiting: Vec<&str> = readiness
+            .models
+            .iter()
+            .filter(|(_, model)| !model.is_settled())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        (!waiting.is_empty()).then(|| format!("still loading: {}", waiting.join(", ")))
+    }
+}
+
+/// Sets up the sandbox.
+///
+/// # Errors
+/// When its limits make no sense, or ask for more than there is.
+pub(crate) fn sandbox(options: &ServeOptions) -> Result<EdgeEngine, Error> {
+    EdgeEngine::new(limits(options), cache_dir(options).as_deref())
+        .map_err(|error| Error::invalid_argument(chain(&error)))
+}
+
+/// Compiles the component, or finds it in the cache, and connects it.
+///
+/// # Errors
+/// When there is no component, or it is no gateway.
+pub(crate) async fn load_gateway(
+    options: &ServeOptions,
+    engine: &EdgeEngine,
+    models: Arc<dyn Models>,
+    telemetry: Arc<dyn Telemetry>,
+) -> Result<Gateway, Error> {
+    let (wasm, name) = match &options.gateway_component {
+        None => (Bytes::from_static(BUILT_IN), "the built-in gateway".into()),
+        Some(file) => (read(file)?, file.to_string_lossy()),
+    };
+    engine
+        .load(wasm, models, telemetry)
+        .await
+        .map_err(|error| Error::invalid_argument(format!("{name}: {}", chain(&error))))
+}
+
+fn read(file: &Path) -> Result<Bytes, Error> {
+    std::fs::read(file).map(Bytes::from).map_err(|error| {
+        let file = file.display();
+        Error::invalid_argument(format!("cannot read the gateway component {file}: {error}"))
+    })
+}
+
+fn limits(options: &ServeOptions) -> EdgeLimits {
+    // The original's flag says how many requests are handled at a time, too: the smaller wins.
+    let slots = match options.rest_api_num_threads {
+        0 => options.sandbox_slots,
+        threads => options.sandbox_slots.min(threads),
+    };
+    EdgeLimits {
+        slots,
+        waiting: options.sandbox_max_waiting,
+        guest_time: options.sandbox_cpu_budget,
+        memory: options.sandbox_memory_bytes,
+        request_bytes: options.max_body_bytes.saturating_add(AROUND_THE_BODY),
+        ..EdgeLimits::default()
+    }
+}
+
+/// Where compiled components are kept; nowhere when there is no home.
+fn cache_dir(options: &ServeOptions) -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    options.cache_dir.clone().or_else(|| {
+        absolute("XDG_CACHE_HOME")
+            .or_else(|| Some(absolute("HOME")?.join(".cache")))
+            .map(|cache| cache.join("tensorgate/components"))
+    })
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,15 @@
+//! Brings the rooms together: what is on the shelf becomes what the sandbox may open.
+//!
+//! **Invariant:** only here does one room's trait meet another room's type.
+
+mod gateway;
+mod models;
+mod served;
+mod telemetry;
+mod tensorflow;
+
+pub(crate) use gateway::{EdgeHandler, load_gateway, sandbox};
+pub(crate) use models::Shelf;
+pub(crate) use served::{ServedError, ServedModel, served_models};
+pub(crate) use telemetry::Outcomes;
+pub(crate) use tensorflow::{LoadedModel, ModelFactory, library_version};

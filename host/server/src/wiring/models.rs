@@ -1,0 +1,103 @@
+//! The models that a component may call: those on the shelf, run on the press.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tensorgate_core::{Manager, ServableHandle};
+use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel};
+use tensorgate_engine::{Predictor, RunPool, RunRequest};
+use tensorgate_types::{
+    Deadline, ModelSpec, ModelVersionStatus, Result, ServableId, ShapeCheck, Signatures,
+};
+
+use crate::options::StrictShapes;
+
+/// Opens models of a manager and runs them on a pool.
+pub(crate) struct Shelf<P> {
+    manager: Manager<P>,
+    pool: Arc<RunPool>,
+    strict_shapes: StrictShapes,
+}
+
+impl<P> Shelf<P> {
+    pub(crate) fn new(
+        manager: Manager<P>,
+        pool: Arc<RunPool>,
+        strict_shapes: StrictShapes,
+    ) -> Self {
+        Self {
+            manager,
+            pool,
+            strict_shapes,
+        }
+    }
+}
+
+impl<P> fmt::Debug for Shelf<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shelf").finish_non_exhaustive()
+    }
+}
+
+impl<P: Predictor> Models for Shelf<P> {
+    fn open(&self, spec: &ModelSpec) -> Result<Arc<dyn OpenModel>> {
+        let handle = self.manager.lookup(spec)?;
+        let shape_check = if self.strict_shapes.contains(&spec.name) {
+            ShapeCheck::Strict
+        } else {
+            ShapeCheck::Lenient
+        };
+        Ok(Arc::new(Pinned {
+            handle,
+            pool: Arc::clone(&self.pool),
+            shape_check,
+        }))
+    }
+
+    fn status(&self, name: &str, version: Option<i64>) -> Result<Vec<ModelVersionStatus>> {
+        self.manager.status(name, version)
+    }
+}
+
+/// One version, held for one request.
+struct Pinned<P> {
+    handle: ServableHandle<P>,
+    pool: Arc<RunPool>,
+    shape_check: ShapeCheck,
+}
+
+impl<P: Predictor> OpenModel for Pinned<P> {
+    fn id(&self) -> &ServableId {
+        self.handle.id()
+    }
+
+    fn signatures(&self) -> &Signatures {
+        self.handle.signatures()
+    }
+
+    fn signature_defs(&self) -> &[(String, Bytes)] {
+        self.handle.signature_defs()
+    }
+
+    fn shape_check(&self) -> ShapeCheck {
+        self.shape_check
+    }
+
+    fn predict<'a>(
+        &'a self,
+        signature: &'a str,
+        inputs: NamedTensors,
+        outputs: Vec<String>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<NamedTensors>> {
+        let request = RunRequest {
+            signature: signature.to_owned(),
+            inputs,
+            outputs,
+            deadline,
+        };
+        // A handle of its own: the run may outlive the request that asked for it.
+        Box::pin(self.pool.run(self.handle.clone(), request))
+    }
+}

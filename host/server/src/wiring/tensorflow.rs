@@ -1,0 +1,150 @@
+//! What the shelf loads: SavedModels, by TensorFlow.
+//!
+//! The library takes a while to open, and the shelf need not wait for it to look at directories:
+//! loads wait instead, on the shelf's own threads.
+//!
+//! **Ordering:** while a library of this size is opened, the system's loader starts no thread. So
+//! [`ModelFactory::open`] comes after everything that starts threads of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use prost::Message as _;
+use tensorgate_core::ServableFactory;
+use tensorgate_proto::tensorflow::ConfigProto;
+use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader};
+use tensorgate_types::{Error, ServableId};
+
+use crate::options::ServeOptions;
+
+/// Where libtensorflow is, when no flag says it.
+const VARIABLE: &str = "TENSORGATE_LIBTENSORFLOW";
+
+/// A version of a model, as the shelf holds it.
+pub(crate) type LoadedModel = SavedModel;
+
+/// Loads models as soon as the library is open. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct ModelFactory {
+    lookup: Lookup,
+    tags: Vec<String>,
+    session_config: Vec<u8>,
+    /// Set once, by whoever opens the library; loads wait for it.
+    loader: Arc<OnceLock<Result<SavedModelLoader, Error>>>,
+}
+
+impl ModelFactory {
+    /// A factory whose loads wait until [`open`](Self::open) has been called.
+    ///
+    /// # Errors
+    /// When flags contradict each other.
+    pub(crate) fn new(options: &ServeOptions) -> Result<Self, Error> {
+        Ok(Self {
+            lookup: lookup(options),
+            tags: options.saved_model_tags.clone(),
+            session_config: session_config(options)?,
+            loader: Arc::default(),
+        })
+    }
+
+    /// Opens the library, for all clones. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// Why it cannot be opened; loads fail for the same reason from then on.
+    pub(crate) fn open(&self) -> Result<Library, Error> {
+        let loader = self.loader.get_or_init(|| {
+            Library::find(&self.lookup)
+                .map(|library| SavedModelLoader {
+                    library,
+                    tags: self.tags.clone(),
+                    session_config: self.session_config.clone(),
+                })
+                .map_err(|error| Error::failed_precondition(error.to_string()))
+        });
+        match loader {
+            Ok(loader) => Ok(loader.library),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+impl ServableFactory for ModelFactory {
+    type Servable = LoadedModel;
+
+    fn load(&self, _id: &ServableId, path: &Path) -> Result<LoadedModel, Error> {
+        self.loader
+            .wait()
+            .as_ref()
+            .map_err(Error::clone)?
+            .load(path)
+    }
+}
+
+/// The version of the library that would be used.
+pub(crate) fn library_version(options: &ServeOptions) -> Result<String, String> {
+    Library::find(&lookup(options))
+        .map(|library| library.version().to_owned())
+        .map_err(|error| error.to_string())
+}
+
+fn lookup(options: &ServeOptions) -> Lookup {
+    let environment = std::env::var_os(VARIABLE).map(PathBuf::from);
+    Lookup::for_this_process(options.libtensorflow.clone(), environment)
+}
+
+/// TensorFlow's thread pools, as three flags say; empty for TensorFlow's defaults.
+fn session_config(options: &ServeOptions) -> Result<Vec<u8>, Error> {
+    let both = options.session_parallelism;
+    let (intra, inter) = (options.intra_op_parallelism, options.inter_op_parallelism);
+    if both > 0 && intra > 0 && inter > 0 {
+        return Err(Error::invalid_argument(
+            "Either configure server_options.tensorflow_session_parallelism or \
+             (server_options.tensorflow_intra_op_parallelism, \
+             server_options.tensorflow_inter_op_parallelism) separately. You cannot configure all.",
+        ));
+    }
+    let (intra, inter) = if intra != 0 || inter != 0 {
+        (intra, inter)
+    } else {
+        (both, both)
+    };
+    let threads = |count: i64| {
+        i32::try_from(count)
+            .map_err(|_| Error::invalid_argument(format!("{count} is no number of threads")))
+    };
+    let config = ConfigProto {
+        intra_op_parallelism_threads: threads(intra)?,
+        inter_op_parallelism_threads: threads(inter)?,
+        ..ConfigProto::default()
+    };
+    Ok(config.encode_to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn threads(both: i64, intra: i64, inter: i64) -> Result<(i32, i32), Error> {
+        let options = ServeOptions {
+            session_parallelism: both,
+            intra_op_parallelism: intra,
+            inter_op_parallelism: inter,
+            ..ServeOptions::default()
+        };
+        let config = ConfigProto::decode(session_config(&options)?.as_slice()).unwrap();
+        Ok((
+            config.intra_op_parallelism_threads,
+            config.inter_op_parallelism_threads,
+        ))
+    }
+
+    #[test]
+    fn three_flags_say_how_many_threads_there_are() {
+        assert_eq!(threads(0, 0, 0).unwrap(), (0, 0));
+        assert_eq!(threads(3, 0, 0).unwrap(), (3, 3));
+        assert_eq!(threads(3, 1, 0).unwrap(), (1, 0));
+        assert_eq!(threads(0, 1, 2).unwrap(), (1, 2));
+        assert!(threads(3, 1, 2).is_err());
+        assert!(threads(i64::MAX, 0, 0).is_err());
+    }
+}
