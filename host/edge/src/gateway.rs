@@ -213,8 +213,11 @@ impl Gateway {
         store
     }
 
-    /// Makes one instance and throws it away.
-    async fn try_out(&self) -> Result<(), LoadError> {
+    /// Makes an instance and drops it: whether the component starts, and what a start costs.
+    ///
+    /// # Errors
+    /// When there is no slot, or the component does not start.
+    pub async fn try_out(&self) -> Result<(), LoadError> {
         let _slot = self
             .inner
             .slots

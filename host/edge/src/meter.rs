@@ -185,6 +185,9 @@ impl<F: Future + Unpin> Future for Metered<F> {
         }
         this.asleep_since = Some(ended);
         let (at, cut) = this.meter.alarm(ended);
+        if at <= ended {
+            return Poll::Ready(Err(cut));
+        }
         let at = this.meter.start + Duration::from_nanos(at.min(nanos(FAR)));
         let alarm = this
             .alarm

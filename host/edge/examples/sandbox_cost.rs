@@ -1,0 +1,239 @@
+//! What the sandbox adds to a request: a fresh store and instance, the call, the copies, and the
+//! end of it all.
+//!
+//! `cargo run --release -p tensorgate-edge --example sandbox_cost` measures the components that
+//! `cargo xtask guests` has built, against a model that costs nothing, with one client on one
+//! thread and the default limits. It prints how many instances were made beside the requests.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tensorgate_edge::{
+    BoxFuture, EdgeEngine, EdgeLimits, Gateway, Models, NamedTensors, OpenModel, Outcome,
+    RestRequest, Telemetry,
+};
+use tensorgate_types::{
+    DEFAULT_SIGNATURE, DType, Deadline, ModelSpec, ModelVersionStatus, PREDICT_METHOD, Result,
+    ServableId, ShapeCheck, Signature, Signatures, TensorInfo,
+};
+
+const REQUESTS: usize = 20_000;
+const WARM_UP: usize = 2_000;
+
+/// Gives back what it is given, at once.
+struct Nothing {
+    id: ServableId,
+    signatures: Signatures,
+}
+
+struct House(Arc<Nothing>);
+
+impl House {
+    fn new() -> Self {
+        let info = |name: &str| TensorInfo {
+            tensor_name: format!("{name}:0"),
+            dtype: DType::FLOAT,
+            shape: Some(vec![-1, 1]),
+        };
+        let signature = Signature {
+            method_name: PREDICT_METHOD.to_owned(),
+            inputs: [("x".to_owned(), info("x"))].into(),
+            outputs: [("y".to_owned(), info("y"))].into(),
+        };
+        Self(Arc::new(Nothing {
+            id: ServableId::new("half_plus_two", 123),
+            signatures: [
+                (DEFAULT_SIGNATURE.to_owned(), signature.clone()),
+                ("double".to_owned(), signature),
+            ]
+            .into(),
+        }))
+    }
+}
+
+impl Models for House {
+    fn open(&self, _spec: &ModelSpec) -> Result<Arc<dyn OpenModel>> {
+        Ok(Arc::clone(&self.0) as Arc<dyn OpenModel>)
+    }
+
+    fn status(&self, _name: &str, _version: Option<i64>) -> Result<Vec<ModelVersionStatus>> {
+        Ok(Vec::new())
+    }
+}
+
+impl Telemetry for House {
+    fn report(&self, _outcome: Outcome) {}
+}
+
+impl OpenModel for Nothing {
+    fn id(&self) -> &ServableId {
+        &self.id
+    }
+
+    fn signatures(&self) -> &Signatures {
+        &self.signatures
+    }
+
+    fn signature_defs(&self) -> &[(String, Bytes)] {
+        &[]
+    }
+
+    fn shape_check(&self) -> ShapeCheck {
+        ShapeCheck::Lenient
+    }
+
+    fn predict<'a>(
+        &'a self,
+        _signature: &'a str,
+        inputs: NamedTensors,
+        _outputs: Vec<String>,
+        _deadline: Deadline,
+    ) -> BoxFuture<'a, Result<NamedTensors>> {
+        Box::pin(async move {
+            Ok(inputs
+                .into_iter()
+                .map(|(_, tensor)| ("y".to_owned(), tensor))
+                .collect())
+        })
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(measure())
+}
+
+async fn measure() -> Result<(), Box<dyn std::error::Error>> {
+    let mut limits = EdgeLimits::default();
+    if let Ok(keep) = std::env::var("KEEP_RESIDENT") {
+        limits.keep_resident = keep.parse()?;
+    }
+    println!(
+        "default limits, keep_resident {} KiB",
+        limits.keep_resident >> 10
+    );
+    let engine = EdgeEngine::new(limits, None)?;
+    let small = Bytes::from_static(br#"{"instances": [1.0, 2.0, 5.0]}"#);
+    let floats: Vec<u8> = (0..150_528)
+        .flat_map(|i| (i as f32).to_le_bytes())
+        .collect();
+    let predict = "/v1/models/half_plus_two:predict";
+    let cases = [
+        ("echo, nothing to do", "examples/echo", "/x", Bytes::new()),
+        (
+            "echo, 602 kB in and out of a model",
+            "examples/echo",
+            "/predict",
+            floats.into(),
+        ),
+        (
+            "gateway, 404",
+            "tensorgate_gateway",
+            "/nothing",
+            Bytes::new(),
+        ),
+        (
+            "gateway, half_plus_two's body",
+            "tensorgate_gateway",
+            predict,
+            small,
+        ),
+        (
+            "gateway, row JSON of 1.7 MB",
+            "tensorgate_gateway",
+            predict,
+            large_json(),
+        ),
+    ];
+    for (name, component, path, body) in cases {
+        let gateway = load(&engine, component).await?;
+        let rounds = if body.len() > 100_000 {
+            REQUESTS / 20
+        } else {
+            REQUESTS
+        };
+        let request = RestRequest {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body,
+        };
+        let before = engine.stats();
+        let whole = times(rounds, || async {
+            let answer = gateway.handle(request.clone(), Deadline::after(Duration::from_secs(30)));
+            answer.await.expect("an answer")
+        })
+        .await;
+        let after = engine.stats();
+        let instance = times(rounds, || async {
+            gateway.try_out().await.expect("an instance")
+        })
+        .await;
+        println!("{name}");
+        println!("  whole request:           {whole}");
+        println!("  of that, store+instance: {instance}");
+        println!(
+            "  requests {}, instances {}, bytes in {} and out {} per request",
+            after.requests - before.requests,
+            after.instances - before.instances,
+            (after.bytes_to_guests - before.bytes_to_guests) / (after.requests - before.requests),
+            (after.bytes_from_guests - before.bytes_from_guests)
+                / (after.requests - before.requests),
+        );
+    }
+    Ok(())
+}
+
+async fn load(engine: &EdgeEngine, name: &str) -> Result<Gateway, Box<dyn std::error::Error>> {
+    let built = PathBuf::from("target/guests/wasm32-wasip2/guest").join(format!("{name}.wasm"));
+    let wasm = std::fs::read(&built)
+        .map_err(|error| format!("{}: {error}; run `cargo xtask guests`", built.display()))?;
+    let house = Arc::new(House::new());
+    Ok(engine.load(wasm.into(), house.clone(), house).await?)
+}
+
+fn large_json() -> Bytes {
+    let values: Vec<String> = (0..150_528)
+        .map(|i| format!("{:.8}", f64::from(i % 1000) / 1001.0))
+        .collect();
+    format!("{{\"instances\": [{}]}}", values.join(", ")).into()
+}
+
+struct Times {
+    median: Duration,
+    p99: Duration,
+}
+
+impl std::fmt::Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        write!(
+            f,
+            "median {:8.1} us, p99 {:8.1} us",
+            micros(self.median),
+            micros(self.p99)
+        )
+    }
+}
+
+async fn times<T, F: Future<Output = T>>(rounds: usize, call: impl Fn() -> F) -> Times {
+    for _ in 0..WARM_UP.min(rounds) {
+        call().await;
+    }
+    let mut times = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let begin = Instant::now();
+        let result = call().await;
+        times.push(begin.elapsed());
+        drop(result);
+    }
+    times.sort_unstable();
+    Times {
+        median: times[rounds / 2],
+        p99: times[rounds * 99 / 100],
+    }
+}

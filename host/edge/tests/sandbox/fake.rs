@@ -1,0 +1,185 @@
+//! Models that tests lend to programs: one model, `m`, whose version 3 doubles floats and gives
+//! strings back, and a list of what was reported.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel, Outcome, Telemetry};
+use tensorgate_types::{
+    DType, Deadline, Error, ErrorCode, ModelSpec, ModelVersionStatus, PREDICT_METHOD, Result,
+    ServableId, ServableState, ShapeCheck, Signature, Signatures, Tensor, TensorData, TensorInfo,
+    VersionChoice,
+};
+use tokio::sync::Semaphore;
+
+/// The house that a gateway is given.
+#[derive(Clone)]
+pub(crate) struct Fake(Arc<Inner>);
+
+struct Inner {
+    id: ServableId,
+    signatures: Signatures,
+    defs: Vec<(String, Bytes)>,
+    /// A run takes a permit. Tests that want to see a run wait begin with none.
+    runs: Semaphore,
+    /// Models that programs hold now.
+    held: AtomicUsize,
+    reports: Mutex<Vec<Outcome>>,
+}
+
+impl Fake {
+    /// Models that answer at once.
+    pub(crate) fn ready() -> Self {
+        Self::with_runs(Semaphore::MAX_PERMITS)
+    }
+
+    /// Models that run when [`let_run`](Self::let_run) says so.
+    pub(crate) fn waiting() -> Self {
+        Self::with_runs(0)
+    }
+
+    fn with_runs(runs: usize) -> Self {
+        Self(Arc::new(Inner {
+            id: ServableId::new("m", 3),
+            signatures: [
+                ("double".to_owned(), signature(DType::FLOAT)),
+                ("same".to_owned(), signature(DType::STRING)),
+            ]
+            .into(),
+            defs: vec![
+                ("double".to_owned(), Bytes::from_static(b"proto")),
+                ("same".to_owned(), Bytes::new()),
+            ],
+            runs: Semaphore::new(runs),
+            held: AtomicUsize::new(0),
+            reports: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn let_run(&self, runs: usize) {
+        self.0.runs.add_permits(runs);
+    }
+
+    /// Models that programs hold now.
+    pub(crate) fn held(&self) -> usize {
+        self.0.held.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn reports(&self) -> Vec<Outcome> {
+        self.0.reports.lock().unwrap().clone()
+    }
+}
+
+fn signature(dtype: DType) -> Signature {
+    let info = |name: &str| TensorInfo {
+        tensor_name: format!("{name}:0"),
+        dtype,
+        shape: Some(vec![-1]),
+    };
+    Signature {
+        method_name: PREDICT_METHOD.to_owned(),
+        inputs: [("x".to_owned(), info("x"))].into(),
+        outputs: [("y".to_owned(), info("y"))].into(),
+    }
+}
+
+impl Models for Fake {
+    fn open(&self, spec: &ModelSpec) -> Result<Arc<dyn OpenModel>> {
+        match (spec.name.as_str(), &spec.version) {
+            ("m", VersionChoice::Latest) => {}
+            ("m", VersionChoice::Label(label)) if label == "stable" => {}
+            _ => {
+                return Err(Error::not_found(format!(
+                    "Servable not found for request: {spec}"
+                )));
+            }
+        }
+        self.0.held.fetch_add(1, Ordering::SeqCst);
+        Ok(Arc::new(Opened(Arc::clone(&self.0))))
+    }
+
+    fn status(&self, _name: &str, _version: Option<i64>) -> Result<Vec<ModelVersionStatus>> {
+        Ok(vec![
+            ModelVersionStatus {
+                version: 3,
+                state: ServableState::Available,
+                status: Ok(()),
+            },
+            ModelVersionStatus {
+                version: 2,
+                state: ServableState::End,
+                status: Err((ErrorCode::DataLoss, "damaged".to_owned())),
+            },
+        ])
+    }
+}
+
+impl Telemetry for Fake {
+    fn report(&self, outcome: Outcome) {
+        self.0.reports.lock().unwrap().push(outcome);
+    }
+}
+
+struct Opened(Arc<Inner>);
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl OpenModel for Opened {
+    fn id(&self) -> &ServableId {
+        &self.0.id
+    }
+
+    fn signatures(&self) -> &Signatures {
+        &self.0.signatures
+    }
+
+    fn signature_defs(&self) -> &[(String, Bytes)] {
+        &self.0.defs
+    }
+
+    fn shape_check(&self) -> ShapeCheck {
+        ShapeCheck::Lenient
+    }
+
+    fn predict<'a>(
+        &'a self,
+        signature: &'a str,
+        inputs: NamedTensors,
+        _outputs: Vec<String>,
+        _deadline: Deadline,
+    ) -> BoxFuture<'a, Result<NamedTensors>> {
+        Box::pin(async move {
+            let run = self.0.runs.acquire().await.expect("nobody closes it");
+            run.forget();
+            let (_, input) = inputs.into_iter().next().expect("inputs were checked");
+            let output = match signature {
+                "double" => double(&input)?,
+                _ => input,
+            };
+            Ok(vec![("y".to_owned(), output)])
+        })
+    }
+}
+
+fn double(input: &Tensor) -> Result<Tensor> {
+    let TensorData::Fixed(bytes) = input.data() else {
+        panic!("the signature says floats");
+    };
+    let address = bytes.as_ptr() as usize;
+    assert!(
+        bytes.is_empty() || address.is_multiple_of(tensorgate_types::ALIGNMENT),
+        "TensorFlow could not read this where it is"
+    );
+    let doubled: Vec<f32> = bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes) * 2.0)
+        .collect();
+    Tensor::from_slice(DType::FLOAT, input.shape().to_vec(), &doubled)
+}

@@ -1,0 +1,242 @@
+//! Components written by hand, below what any language's bindings let one write: traps in every
+//! export, and answers with lying pointers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tensorgate_edge::{EdgeError, EdgeLimits, LoadError};
+use tensorgate_types::Deadline;
+
+use crate::fake::Fake;
+use crate::harness::{Sandbox, engine, limits, load, program, request};
+
+/// The bodies of a component's core functions.
+struct Handmade {
+    realloc: &'static str,
+    handle: &'static str,
+    post_return: &'static str,
+    start: &'static str,
+}
+
+/// Allocates at 1024, answers `status 200, no headers, body of 5 bytes at 8`, at address 64.
+const HONEST: Handmade = Handmade {
+    realloc: "i32.const 1024",
+    handle: "i32.const 64",
+    post_return: "",
+    start: "",
+};
+
+impl Handmade {
+    fn component(&self, answer: &str) -> Bytes {
+        let Self {
+            realloc,
+            handle,
+            post_return,
+            start,
+        } = self;
+        let text = format!(
+            r#"(component
+              (core module $m
+                (memory (export "memory") 1)
+                (data (i32.const 8) "hello")
+                (data (i32.const 64) "{answer}")
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) {realloc})
+                (func (export "handle") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                  {handle})
+                (func (export "post-return") (param i32) {post_return})
+                (func $start {start})
+                (start $start))
+              (core instance $i (instantiate $m))
+              (type $fields (list (tuple string string)))
+              (type $bytes (list u8))
+              (type $request-record (record (field "method" string) (field "path" string)
+                (field "headers" $fields) (field "body" $bytes)))
+              (type $response-record (record (field "status" u16)
+                (field "headers" $fields) (field "body" $bytes)))
+              (export $request "request" (type $request-record))
+              (export $response "response" (type $response-record))
+              (func $handle (param "request" $request) (result $response)
+                (canon lift (core func $i "handle") (memory (core memory $i "memory"))
+                  (realloc (core func $i "realloc"))
+                  (post-return (core func $i "post-return"))))
+              (instance $rest
+                (export "request" (type $request))
+                (export "response" (type $response))
+                (export "handle" (func $handle)))
+              (export "tensorgate:serving/rest@0.1.0" (instance $rest)))"#
+        );
+        Bytes::from(text)
+    }
+}
+
+/// `status`, `headers` and `body` as the canonical ABI lays a response out.
+fn answer(status: u32, headers: (u32, u32), body: (u32, u32)) -> String {
+    [status, headers.0, headers.1, body.0, body.1]
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .map(|byte| format!("\\{byte:02x}"))
+        .collect()
+}
+
+fn good_answer() -> String {
+    answer(200, (0, 0), (8, 5))
+}
+
+async fn sandbox(component: Bytes) -> Sandbox {
+    let limits = EdgeLimits {
+        guest_time: Duration::from_millis(300),
+        ..limits()
+    };
+    let engine = engine(limits);
+    let fake = Fake::ready();
+    let gateway = load(&engine, component, &fake).await.expect("a gateway");
+    Sandbox {
+        engine,
+        gateway,
+        fake,
+    }
+}
+
+async fn assert_traps(component: Bytes, why: &str) {
+    let sandbox = sandbox(component).await;
+    let result = sandbox.call_beside_ordinary("/", Deadline::NEVER).await;
+    let error = result.expect_err(why);
+    assert!(matches!(error, EdgeError::Trap { .. }), "{why}: {error:?}");
+    sandbox.assert_unharmed().await;
+}
+
+#[tokio::test]
+async fn an_honest_one_answers() {
+    let sandbox = sandbox(HONEST.component(&good_answer())).await;
+    assert_eq!(
+        sandbox.answer("/", b"body").await,
+        (200, "hello".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_trap_in_any_export_costs_only_its_own_request() {
+    for (export, component) in [
+        (
+            "handle",
+            Handmade {
+                handle: "unreachable",
+                ..HONEST
+            },
+        ),
+        (
+            "realloc",
+            Handmade {
+                realloc: "unreachable",
+                ..HONEST
+            },
+        ),
+        (
+            "post-return",
+            Handmade {
+                post_return: "unreachable",
+                ..HONEST
+            },
+        ),
+    ] {
+        assert_traps(component.component(&good_answer()), export).await;
+    }
+}
+
+#[tokio::test]
+async fn a_component_that_traps_when_it_starts_is_refused() {
+    let component = Handmade {
+        start: "unreachable",
+        ..HONEST
+    };
+    let engine = engine(limits());
+    let error = load(&engine, component.component(""), &Fake::ready())
+        .await
+        .expect_err("it traps");
+    assert!(
+        matches!(error, LoadError::Start(EdgeError::Trap { .. })),
+        "{error:?}"
+    );
+    let echo = load(&engine, program("echo"), &Fake::ready()).await;
+    let response = echo
+        .expect("a program")
+        .handle(request("/", b""), Deadline::NEVER)
+        .await;
+    assert_eq!(response.expect("an answer").status, 200);
+}
+
+#[tokio::test]
+async fn a_loop_in_any_export_uses_up_its_time() {
+    const FOREVER: &str = "(loop $again (br $again)) unreachable";
+    for component in [
+        Handmade {
+            handle: FOREVER,
+            ..HONEST
+        },
+        Handmade {
+            realloc: FOREVER,
+            ..HONEST
+        },
+        Handmade {
+            post_return: FOREVER,
+            ..HONEST
+        },
+    ] {
+        let sandbox = sandbox(component.component(&good_answer())).await;
+        let result = sandbox.call_beside_ordinary("/", Deadline::NEVER).await;
+        let error = result.expect_err("it does not end");
+        assert!(matches!(error, EdgeError::OutOfTime { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_component_s_memory_is_a_trap() {
+    let page = 64 << 10;
+    for (lie, answer) in [
+        (
+            "a body that ends beyond",
+            answer(200, (0, 0), (page - 4, 5)),
+        ),
+        (
+            "a body that begins beyond",
+            answer(200, (0, 0), (page + 8, 5)),
+        ),
+        (
+            "a body that wraps around",
+            answer(200, (0, 0), (u32::MAX, u32::MAX)),
+        ),
+        ("headers beyond", answer(200, (64, 1 << 20), (8, 5))),
+        ("headers that overflow", answer(200, (64, u32::MAX), (8, 5))),
+        ("headers not aligned", answer(200, (3, 1), (8, 5))),
+        // The words of the answer itself, read as a header: pointers into nowhere.
+        (
+            "header strings beyond",
+            answer(0xffff_00c8, (64, 1), (0xffff_0000, 9)),
+        ),
+    ] {
+        assert_traps(HONEST.component(&answer), lie).await;
+    }
+}
+
+#[tokio::test]
+async fn a_place_for_the_answer_that_is_none_is_a_trap() {
+    for (lie, handle) in [
+        ("not aligned", "i32.const 65"),
+        ("beyond", "i32.const 65536"),
+        ("at the very end", "i32.const -4"),
+    ] {
+        let component = Handmade { handle, ..HONEST };
+        assert_traps(component.component(&good_answer()), lie).await;
+    }
+}
+
+#[tokio::test]
+async fn memory_that_a_component_does_not_have_is_not_written() {
+    for (lie, realloc) in [
+        ("beyond", "i32.const 65535"),
+        ("at the very end", "i32.const -1"),
+    ] {
+        let component = Handmade { realloc, ..HONEST };
+        assert_traps(component.component(&good_answer()), lie).await;
+    }
+}

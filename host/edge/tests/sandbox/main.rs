@@ -1,0 +1,15 @@
+//! Programs in the sandbox, good ones and hostile ones, against fake models.
+//!
+//! The programs are in `tests/programs/examples`; `cargo xtask guests` builds them. Tests run on
+//! one thread each where they can: a hostile program then has the very thread that ordinary
+//! requests need.
+
+mod coverage;
+mod fake;
+mod handmade;
+mod harness;
+mod hostile;
+mod lies;
+mod loading;
+mod ordinary;
+mod waiting;

@@ -1,0 +1,25 @@
+//! Says that it is a gateway, and has a `handle` of another type.
+
+#![expect(unsafe_code, missing_docs, reason = "generated from the text below")]
+
+wit_bindgen::generate!({
+    inline: "
+        package tensorgate:serving@0.1.0;
+        interface rest {
+            handle: func(request: string) -> string;
+        }
+        world gateway {
+            export rest;
+        }
+    ",
+});
+
+struct Other;
+
+export!(Other);
+
+impl exports::tensorgate::serving::rest::Guest for Other {
+    fn handle(request: String) -> String {
+        request
+    }
+}
