@@ -4,6 +4,10 @@
 //! `cargo run --release -p tensorgate-edge --example sandbox_cost` measures the components that
 //! `cargo xtask guests` has built, against a model that costs nothing, with one client on one
 //! thread and the default limits. It prints how many instances were made beside the requests.
+//! An argument picks the cases whose name contains it; `KEEP_RESIDENT` (bytes) overrides that one
+//! limit, to see what page faults cost.
+
+#![expect(clippy::print_stdout, reason = "a report is what this is for")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -149,7 +153,11 @@ async fn measure() -> Result<(), Box<dyn std::error::Error>> {
             large_json(),
         ),
     ];
+    let wanted = std::env::args().nth(1).unwrap_or_default();
     for (name, component, path, body) in cases {
+        if !name.contains(&wanted) {
+            continue;
+        }
         let gateway = load(&engine, component).await?;
         let rounds = if body.len() > 100_000 {
             REQUESTS / 20

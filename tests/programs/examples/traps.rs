@@ -1,4 +1,4 @@
-//! One way to trap per path.
+//! One way to trap per path; behind the door all paths begin with `/v1`.
 
 use tensorgate_test_programs::{Guest, Request, Response, answer, bindings};
 
@@ -8,7 +8,7 @@ bindings::export!(Traps with_types_in bindings);
 
 impl Guest for Traps {
     fn handle(request: Request) -> Response {
-        match request.path.as_str() {
+        match request.path.trim_start_matches("/v1") {
             "/panic" => panic!("the program says why"),
             "/abort" => std::process::abort(),
             "/exit" => std::process::exit(0),

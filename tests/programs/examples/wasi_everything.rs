@@ -1,7 +1,6 @@
 //! Tries what a program on an ordinary machine may do, and answers with what it got.
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,17 +17,19 @@ impl Guest for WasiEverything {
         let read_stdin = std::io::stdin().read_to_end(&mut stdin).unwrap_or_default();
         let address = String::from_utf8(request.body).unwrap_or_default();
         let lines = [
-            tried("read", std::fs::read("/etc/passwd")),
-            tried("read here", std::fs::read("Cargo.toml")),
-            tried("list", std::fs::read_dir("/").map(|_| ())),
-            tried("write", std::fs::write("/tmp/out", "x")),
-            tried("connect", TcpStream::connect(&address)),
-            tried("listen", TcpListener::bind("127.0.0.1:0")),
+            tried("read", std::fs::read("/etc/passwd").is_ok()),
+            tried("read here", std::fs::read("Cargo.toml").is_ok()),
+            tried("list", std::fs::read_dir("/").is_ok()),
+            tried("write", std::fs::write("/tmp/out", "x").is_ok()),
+            tried("connect", TcpStream::connect(&address).is_ok()),
+            tried("listen", TcpListener::bind("127.0.0.1:0").is_ok()),
             tried(
                 "send",
-                UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", &address)),
+                UdpSocket::bind("127.0.0.1:0")
+                    .and_then(|socket| socket.send_to(b"x", &address))
+                    .is_ok(),
             ),
-            tried("look up", ("localhost", 80).to_socket_addrs().map(|_| ())),
+            tried("look up", ("localhost", 80).to_socket_addrs().is_ok()),
             format!("variables {}", std::env::vars().count()),
             format!("arguments {}", std::env::args().count()),
             format!("stdin {read_stdin}"),
@@ -43,9 +44,6 @@ impl Guest for WasiEverything {
     }
 }
 
-fn tried<T: Debug, E: Debug>(what: &str, result: Result<T, E>) -> String {
-    format!(
-        "{what} {}",
-        if result.is_ok() { "allowed" } else { "denied" }
-    )
+fn tried(what: &str, allowed: bool) -> String {
+    format!("{what} {}", if allowed { "allowed" } else { "denied" })
 }

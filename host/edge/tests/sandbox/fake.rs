@@ -67,7 +67,7 @@ impl Fake {
     }
 
     pub(crate) fn reports(&self) -> Vec<Outcome> {
-        self.0.reports.lock().unwrap().clone()
+        self.0.reports.lock().expect("no panic").clone()
     }
 }
 
@@ -117,7 +117,7 @@ impl Models for Fake {
 
 impl Telemetry for Fake {
     fn report(&self, outcome: Outcome) {
-        self.0.reports.lock().unwrap().push(outcome);
+        self.0.reports.lock().expect("no panic").push(outcome);
     }
 }
 
