@@ -26,7 +26,8 @@ const BODY: &[u8] = br#"{"instances": [1.0, 2.0, 5.0]}"#;
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
     let mut path = || arguments.next().map(PathBuf::from).context(USAGE);
-    let (binary, base_path) = (path()?, path()?);
+    // The server wants an absolute path, as the original does.
+    let (binary, base_path) = (path()?, path()?.canonicalize()?);
     let requests: usize = match arguments.next() {
         Some(count) => count.to_string_lossy().parse().context(USAGE)?,
         None => 20_000,
