@@ -1,0 +1,321 @@
+//! Command lines, the two manners of starting, and the end.
+
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+use tensorgate_tests::built;
+use tensorgate_tests::http::Connection;
+use tensorgate_tests::models::{BasePath, path};
+use tensorgate_tests::server::{Server, as_program, config, output, tensorgate};
+
+/// The binary under the original's name.
+struct ModelServer {
+    _directory: TempDir,
+    link: PathBuf,
+}
+
+impl ModelServer {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let link = directory.path().join("tensorflow_model_server");
+        symlink(built("tensorgate"), &link).expect("a link can be made");
+        Self {
+            _directory: directory,
+            link,
+        }
+    }
+
+    fn command(&self) -> Command {
+        as_program(&self.link)
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const BODY: &str = r#"{"instances": [0.0]}"#;
+
+#[test]
+fn mistakes_on_the_command_line_are_refused_by_name() {
+    for (arguments, code, words) in [
+        (
+            &["serve", "--modle_name=m"][..],
+            2,
+            "did you mean --model_name?",
+        ),
+        (
+            &["serve", "--rest-api-port=1"],
+            2,
+            "did you mean --rest_api_port?",
+        ),
+        (&["serve", "stray"], 2, "unknown argument: stray"),
+        (
+            &["serve", "--port=many"],
+            2,
+            "Couldn't interpret value many for flag port.",
+        ),
+        (
+            &["serve", "--enable_batching=maybe"],
+            2,
+            "Couldn't interpret value maybe",
+        ),
+        (
+            &["serve", "--log_filter=a=b=c", "--model_base_path=/m"],
+            2,
+            "a=b=c",
+        ),
+        (&["sevre"], 2, "no command is called sevre"),
+        (
+            &["--port=8500"],
+            2,
+            "did you mean `tensorgate serve --port=8500`?",
+        ),
+    ] {
+        let output = output(tensorgate().args(arguments));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert!(
+            stderr(&output).contains(words),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn a_server_that_cannot_start_says_so_as_the_original_does() {
+    let bad = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(bad.path(), "model_config_lisp {}").expect("it can be written");
+    let bad = bad.path().display();
+    for (flags, words) in [
+        (
+            vec![],
+            "INVALID_ARGUMENT: Both server_options.model_base_path and \
+             server_options.model_config_file are empty!"
+                .to_owned(),
+        ),
+        (
+            vec!["--model_base_path=relative".to_owned()],
+            "INVALID_ARGUMENT: Expected model default to have an absolute path or URI; got \
+             base_path()=relative"
+                .to_owned(),
+        ),
+        (
+            vec![format!("--model_config_file={bad}")],
+            format!("INVALID_ARGUMENT: Invalid protobuf file: '{bad}'"),
+        ),
+        (
+            vec![
+                "--model_base_path=/m".to_owned(),
+                "--gateway_component=/not/there".to_owned(),
+                "--port=0".to_owned(),
+                "--rest_api_port=auto".to_owned(),
+            ],
+            "INVALID_ARGUMENT: cannot read the gateway component /not/there: ".to_owned(),
+        ),
+        (
+            vec![
+                "--model_base_path=/m".to_owned(),
+                "--libtensorflow=/not/there".to_owned(),
+                "--port=0".to_owned(),
+                "--rest_api_port=auto".to_owned(),
+            ],
+            "FAILED_PRECONDITION: libtensorflow was not found.".to_owned(),
+        ),
+    ] {
+        let output = output(tensorgate().arg("serve").args(&flags));
+        assert_eq!(output.status.code(), Some(255), "{flags:?}");
+        let expected = format!("Failed to start server. Error: {words}");
+        assert!(
+            stdout(&output).contains(&expected),
+            "{flags:?}: {}",
+            stdout(&output)
+        );
+    }
+    let output = output(
+        tensorgate()
+            .arg("serve")
+            .arg(format!("--model_config_file={bad}")),
+    );
+    let line = "Error parsing text-format tensorflow.serving.ModelServerConfig: ";
+    assert!(stderr(&output).contains(line), "{}", stderr(&output));
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let output = output(tensorgate().args([
+        "serve",
+        "--model_base_path=/m",
+        "--port=0",
+        "--bind_address=127.0.0.1",
+        &format!("--rest_api_port={port}"),
+    ]));
+    assert_eq!(output.status.code(), Some(255));
+    let expected = format!("UNAVAILABLE: Failed to start HTTP Server at localhost:{port}: ");
+    assert!(stdout(&output).contains(&expected), "{}", stdout(&output));
+}
+
+#[test]
+fn help_and_versions_are_printed() {
+    let help = output(tensorgate().args(["serve", "--help"]));
+    assert_eq!(help.status.code(), Some(0));
+    for words in [
+        "--model_base_path=",
+        "--gateway_component=",
+        "  enable_profiler\n",
+    ] {
+        assert!(stdout(&help).contains(words), "{words}");
+    }
+    let version = output(tensorgate().arg("--version"));
+    assert!(
+        stdout(&version).starts_with("tensorgate 0."),
+        "{}",
+        stdout(&version)
+    );
+    let model_server = ModelServer::new();
+    let version = output(model_server.command().arg("--version"));
+    assert_eq!(version.status.code(), Some(0));
+    let text = stdout(&version);
+    assert!(text.starts_with("TensorFlow ModelServer: 0."), "{text}");
+    assert!(text.contains("\nTensorFlow Library: 2."), "{text}");
+    let usage = output(model_server.command().arg("--help"));
+    assert_eq!(usage.status.code(), Some(255));
+    assert!(stdout(&usage).starts_with("usage: "), "{}", stdout(&usage));
+}
+
+#[test]
+fn the_original_passes_over_what_it_does_not_know() {
+    let model_server = ModelServer::new();
+    let output = output(
+        model_server
+            .command()
+            .args(["--nonsense=1", "--model_name=m"]),
+    );
+    assert_eq!(output.status.code(), Some(255));
+    let text = stdout(&output);
+    assert!(
+        text.starts_with("unknown argument: --nonsense=1\nusage: "),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nFailed to start server. Error: INVALID_ARGUMENT: Both "),
+        "{text}"
+    );
+    let bad = self::output(model_server.command().arg("--port=x"));
+    assert_eq!(bad.status.code(), Some(255));
+}
+
+#[test]
+fn flags_without_an_effect_are_named_in_the_log() {
+    let server = Server::with_model(
+        "m",
+        &path("half_plus_two"),
+        &["--enable_batching", "--ssl_config_file", "/not/there"],
+    );
+    server.wait_for_line("--enable_batching has no effect yet");
+    server.wait_for_line("--ssl_config_file has no effect yet");
+    assert!(!server.log().contains("--model_name has no effect"));
+}
+
+#[test]
+fn our_manner_answers_503_for_what_is_not_there_yet() {
+    let empty = BasePath::new();
+    let server = Server::start([
+        "--model_name=m".to_owned(),
+        format!("--model_base_path={}", empty.path().display()),
+        "--log_filter=info".to_owned(),
+    ]);
+    // The port is open; whoever asks before the component is there hears so.
+    assert_eq!(server.get("/health/live").status, 200);
+    server.wait_for_line("Ready in ");
+    assert_eq!(server.get("/health/ready").status, 200);
+    assert_eq!(server.post("/v1/models/m:predict", BODY).status, 404);
+    empty.publish("1", 2);
+    server.wait_for_state("m", "1", "AVAILABLE");
+    assert_eq!(server.post("/v1/models/m:predict", BODY).status, 200);
+}
+
+#[test]
+fn the_original_s_manner_opens_ports_when_models_answer() {
+    let model_server = ModelServer::new();
+    let (good, broken) = (BasePath::with_half_plus_two("1"), BasePath::new());
+    broken.publish_corrupt("1");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let missing = broken.path().join("missing");
+    let models = [
+        ("good", good.path(), ""),
+        ("broken", broken.path(), ""),
+        ("missing", missing.as_path(), ""),
+    ];
+    std::fs::write(file.path(), config(&models)).expect("it can be written");
+    let server = Server::spawn(
+        model_server
+            .command()
+            .arg(format!("--model_config_file={}", file.path().display()))
+            .arg("--max_num_load_retries=0"),
+    );
+    // The first request that can be sent is answered.
+    assert_eq!(server.post("/v1/models/good:predict", BODY).status, 200);
+    assert_eq!(server.post("/v1/models/broken:predict", BODY).status, 404);
+    let log = server.log();
+    let at = |words: &str| {
+        log.find(words)
+            .unwrap_or_else(|| panic!("{words} in {log}"))
+    };
+    assert!(at("Successfully loaded servable version {name: good") < at("Running gRPC"));
+    assert!(at("Running gRPC ModelServer at") < at("Exporting HTTP/REST API at:localhost:"));
+}
+
+#[test]
+fn the_original_s_manner_ends_when_its_only_model_is_broken() {
+    let model_server = ModelServer::new();
+    let broken = BasePath::new();
+    broken.publish_corrupt("1");
+    let output = output(
+        model_server
+            .command()
+            .arg(format!("--model_base_path={}", broken.path().display()))
+            .args([
+                "--max_num_load_retries=0",
+                "--port=auto",
+                "--rest_api_port=auto",
+            ]),
+    );
+    assert_eq!(output.status.code(), Some(255));
+    let expected = "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become \
+                    available: {{{name: default version: 1} due to error: ";
+    assert!(stdout(&output).contains(expected), "{}", stdout(&output));
+}
+
+#[test]
+fn the_original_s_manner_waits_for_the_first_version() {
+    let model_server = ModelServer::new();
+    let base = BasePath::new();
+    let mut command = model_server.command();
+    command.arg(format!("--model_base_path={}", base.path().display()));
+    let mut server = Server::spawn_without_ports(&mut command);
+    server.wait_for_line("No versions of servable default found under base path");
+    assert!(!server.log().contains("Exporting HTTP/REST API"));
+    base.publish("1", 2);
+    server.wait_for_line("Exporting HTTP/REST API");
+    server.terminate();
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn the_grpc_port_answers_that_it_does_not_serve_yet() {
+    let server = Server::with_model("m", &path("half_plus_two"), &[]);
+    let port = server.grpc_port().expect("it is open");
+    let answer = Connection::open(port).and_then(|mut it| it.request("POST", "/", &[], b""));
+    let answer = answer.expect("HTTP/1 is answered too");
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("gRPC"), "{}", answer.body);
+}
