@@ -36,6 +36,7 @@ pub(crate) fn start(filter: Option<&str>) -> Result<Option<LogCapture>, String> 
         Err(error) => (Box::new(std::io::stderr()), None, Some(error)),
     };
     let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
         .event_format(Layout)
         .with_env_filter(filter)
         .with_writer(Mutex::new(out))

@@ -121,7 +121,8 @@ fn into_http(response: edge::RestResponse) -> Result<Response, Fault> {
 /// The one place that logs a request's error: rooms behind the door return theirs.
 fn log(error: &Error, id: &HeaderValue) {
     let id = id.to_str().unwrap_or_default();
-    let chain = Chain(error);
+    // One line for each: a stack of a component has several of its own.
+    let chain = Chain(error).to_string().replace('\n', " ");
     if error.code().is_server_fault() {
         tracing::error!("request {id}: {chain}");
     } else {

@@ -28,7 +28,6 @@ pub(super) struct House {
 
 impl House {
     /// Opens the library and compiles the component; models are being loaded when this returns.
-    /// All of that happens at the same time.
     pub(super) async fn build(
         options: &ServeOptions,
         manner: Manner,
@@ -42,14 +41,16 @@ impl House {
             .map_err(|error| Error::internal("cannot start loading").with_source(error))?;
         let engine = sandbox(options)?;
         start_blocking_threads().await;
-        // From here on no thread can be started until the library is open.
+        // While the system's loader opens the library it lets nobody start a thread or enter the
+        // sandbox. So the component comes after it, beside the loads of models, and only the
+        // directories are looked at meanwhile.
         let library = async {
             let library = tokio::task::spawn_blocking(move || factory.open()).await;
             let library =
                 library.map_err(|error| Error::internal("libtensorflow").with_source(error))??;
             let path = library.path().display();
             tracing::info!("Using TensorFlow {} from {path}", library.version());
-            Ok(started.elapsed().as_millis())
+            Ok::<_, Error>(())
         };
         let (watched, labels): (Vec<_>, Vec<_>) = models
             .into_iter()
@@ -62,24 +63,27 @@ impl House {
             options.strict_shapes.clone(),
         );
         let outcomes = Arc::new(Outcomes::default());
-        let gateway = async {
+        let parts = async {
+            library.await?;
+            let opened = started.elapsed();
             let telemetry = Arc::clone(&outcomes);
             let gateway = load_gateway(options, &engine, Arc::new(shelf), telemetry).await?;
-            Ok::<_, Error>((gateway, started.elapsed().as_millis()))
+            Ok::<_, Error>((gateway, opened, started.elapsed() - opened))
         };
         let source = FileSystemSource::new(watched, options.polling);
-        let (parts, ()) = tokio::join!(
-            async { tokio::try_join!(library, gateway) },
-            manager.attach(source),
-        );
-        let (library_ms, (gateway, gateway_ms)) = parts?;
+        let (parts, ()) = tokio::join!(parts, manager.attach(source));
+        let (gateway, library_took, gateway_took) = parts?;
         let house = Self {
             manager,
             engine,
             gateway,
             outcomes,
             models: names,
-            took: format!("libtensorflow {library_ms}, gateway {gateway_ms}"),
+            took: format!(
+                "libtensorflow {} ms, then gateway {} ms",
+                library_took.as_millis(),
+                gateway_took.as_millis()
+            ),
         };
         house.set_labels(options, manner, labels).await?;
         Ok(house)
@@ -148,7 +152,7 @@ impl House {
         let total = started.elapsed().as_millis();
         tracing::info!(
             "Ready in {total} ms: {available} of {} models are available \
-             ({}, models {total} ms after the start)",
+             ({}, models beside it)",
             self.models.len(),
             self.took
         );
@@ -172,9 +176,9 @@ impl House {
     }
 }
 
-/// Starts the threads that the start-up blocks: for the library, the component, a directory scan.
+/// Starts the threads that the start-up blocks: for the library, and to look at directories.
 async fn start_blocking_threads() {
-    const THREADS: usize = 3;
+    const THREADS: usize = 4;
     let all_there = Arc::new(Barrier::new(THREADS));
     let mut threads = tokio::task::JoinSet::new();
     for _ in 0..THREADS {
