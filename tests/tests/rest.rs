@@ -84,150 +84,146 @@ fn predicts_in_rows_and_in_columns() {
     }
 }
 
+/// Model, body, status, message as JSON has it.
+const ERRORS: &[(&str, &str, u16, &str)] = &[
+    (
+        "half_plus_two",
+        "",
+        400,
+        "JSON Parse error: The document is empty",
+    ),
+    ("half_plus_two", "[1]", 400, "JSON Value: [1] Is not object"),
+    (
+        "half_plus_two",
+        r#"{"instances": [1,}"#,
+        400,
+        "JSON Parse error: Invalid value. at offset: 17",
+    ),
+    // Bad JSON comes first, also for a model that is not there.
+    (
+        "nope",
+        "{",
+        400,
+        "JSON Parse error: Missing a name for object member. at offset: 1",
+    ),
+    (
+        "nope",
+        r#"{"signature_name": 5}"#,
+        400,
+        "JSON Value: {\\n    \\\"signature_name\\\": 5\\n} not formatted correctly. \
+             'signature_name' key must be a string value.",
+    ),
+    (
+        "nope",
+        "{}",
+        404,
+        "Servable not found for request: Latest(nope)",
+    ),
+    (
+        "half_plus_two/versions/5",
+        "{}",
+        404,
+        "Servable not found for request: Specific(half_plus_two, 5)",
+    ),
+    (
+        "half_plus_two/labels/x",
+        "{}",
+        400,
+        "Unrecognized servable version label: x",
+    ),
+    (
+        "half_plus_two/versions/99999999999999999999",
+        "{}",
+        400,
+        "Failed to convert version: 99999999999999999999 to numeric.",
+    ),
+    (
+        "half_plus_two",
+        r#"{"signature_name": "foo"}"#,
+        400,
+        "Serving signature name: \\\"foo\\\" not found in signature def",
+    ),
+    (
+        "half_plus_two",
+        "{}",
+        400,
+        "Missing 'inputs' or 'instances' key",
+    ),
+    (
+        "half_plus_two",
+        r#"{"instances":[1],"inputs":[1]}"#,
+        400,
+        "JSON Value: {\\n    \\\"instances\\\": [1],\\n    \\\"inputs\\\": [1]\\n} Not \
+             formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ",
+    ),
+    (
+        "half_plus_two",
+        r#"{"instances":[]}"#,
+        400,
+        "JSON Value: {\\n    \\\"instances\\\": []\\n} No values in 'instances' array",
+    ),
+    (
+        "half_plus_two",
+        r#"{"instances":["x"]}"#,
+        400,
+        concat!(
+            "Failed to process element: ",
+            "0 of 'instances' list. Error: INVALID_ARGUMENT: JSON Value: \\\"x\\\" Type: \
+                     String is not of expected type: float",
+        ),
+    ),
+    (
+        "half_plus_two",
+        r#"{"instances":[[1],[1,2]]}"#,
+        400,
+        concat!(
+            "Failed to process element: ",
+            "1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting tensor size: 1 but \
+                     got: 2",
+        ),
+    ),
+    (
+        "half_plus_two",
+        r#"{"instances":[[1],1]}"#,
+        400,
+        concat!(
+            "Failed to process element: ",
+            "1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting shape [1] but got: []",
+        ),
+    ),
+    (
+        "mixed",
+        r#"{"instances":[1]}"#,
+        400,
+        "instances is a plain list, but expecting list of objects as multiple input tensors \
+             required as per tensorinfo_map",
+    ),
+    (
+        "mixed",
+        r#"{"inputs":{"a":[1],"b":[2]}}"#,
+        400,
+        "Missing named input: c in 'inputs' object.",
+    ),
+    (
+        "no_inputs",
+        r#"{"instances":[1]}"#,
+        400,
+        "Failed to get input map for signature: DEFAULT",
+    ),
+    (
+        "identity",
+        r#"{"signature_name":"complex64","inputs":[1]}"#,
+        501,
+        "Conversion of JSON Value: 1 to type: complex64",
+    ),
+];
+
 #[test]
 fn errors_have_the_original_s_words_and_order() {
     let server = serve(&["half_plus_two", "mixed", "no_inputs", "identity"]);
-    let element = |rest: &str| format!("Failed to process element: {rest}");
-    for (model, body, status, message) in [
-        (
-            "half_plus_two",
-            "",
-            400,
-            "JSON Parse error: The document is empty".to_owned(),
-        ),
-        (
-            "half_plus_two",
-            "[1]",
-            400,
-            "JSON Value: [1] Is not object".to_owned(),
-        ),
-        (
-            "half_plus_two",
-            r#"{"instances": [1,}"#,
-            400,
-            "JSON Parse error: Invalid value. at offset: 17".to_owned(),
-        ),
-        // Bad JSON comes first, also for a model that is not there.
-        (
-            "nope",
-            "{",
-            400,
-            "JSON Parse error: Missing a name for object member. at offset: 1".to_owned(),
-        ),
-        (
-            "nope",
-            r#"{"signature_name": 5}"#,
-            400,
-            "JSON Value: {\\n    \\\"signature_name\\\": 5\\n} not formatted correctly. \
-             'signature_name' key must be a string value."
-                .to_owned(),
-        ),
-        (
-            "nope",
-            "{}",
-            404,
-            "Servable not found for request: Latest(nope)".to_owned(),
-        ),
-        (
-            "half_plus_two/versions/5",
-            "{}",
-            404,
-            "Servable not found for request: Specific(half_plus_two, 5)".to_owned(),
-        ),
-        (
-            "half_plus_two/labels/x",
-            "{}",
-            400,
-            "Unrecognized servable version label: x".to_owned(),
-        ),
-        (
-            "half_plus_two/versions/99999999999999999999",
-            "{}",
-            400,
-            "Failed to convert version: 99999999999999999999 to numeric.".to_owned(),
-        ),
-        (
-            "half_plus_two",
-            r#"{"signature_name": "foo"}"#,
-            400,
-            "Serving signature name: \\\"foo\\\" not found in signature def".to_owned(),
-        ),
-        (
-            "half_plus_two",
-            "{}",
-            400,
-            "Missing 'inputs' or 'instances' key".to_owned(),
-        ),
-        (
-            "half_plus_two",
-            r#"{"instances":[1],"inputs":[1]}"#,
-            400,
-            "JSON Value: {\\n    \\\"instances\\\": [1],\\n    \\\"inputs\\\": [1]\\n} Not \
-             formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
-                .to_owned(),
-        ),
-        (
-            "half_plus_two",
-            r#"{"instances":[]}"#,
-            400,
-            "JSON Value: {\\n    \\\"instances\\\": []\\n} No values in 'instances' array"
-                .to_owned(),
-        ),
-        (
-            "half_plus_two",
-            r#"{"instances":["x"]}"#,
-            400,
-            element(
-                "0 of 'instances' list. Error: INVALID_ARGUMENT: JSON Value: \\\"x\\\" Type: \
-                     String is not of expected type: float",
-            ),
-        ),
-        (
-            "half_plus_two",
-            r#"{"instances":[[1],[1,2]]}"#,
-            400,
-            element(
-                "1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting tensor size: 1 but \
-                     got: 2",
-            ),
-        ),
-        (
-            "half_plus_two",
-            r#"{"instances":[[1],1]}"#,
-            400,
-            element(
-                "1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting shape [1] but got: []",
-            ),
-        ),
-        (
-            "mixed",
-            r#"{"instances":[1]}"#,
-            400,
-            "instances is a plain list, but expecting list of objects as multiple input tensors \
-             required as per tensorinfo_map"
-                .to_owned(),
-        ),
-        (
-            "mixed",
-            r#"{"inputs":{"a":[1],"b":[2]}}"#,
-            400,
-            "Missing named input: c in 'inputs' object.".to_owned(),
-        ),
-        (
-            "no_inputs",
-            r#"{"instances":[1]}"#,
-            400,
-            "Failed to get input map for signature: DEFAULT".to_owned(),
-        ),
-        (
-            "identity",
-            r#"{"signature_name":"complex64","inputs":[1]}"#,
-            501,
-            "Conversion of JSON Value: 1 to type: complex64".to_owned(),
-        ),
-    ] {
+    for (model, body, status, message) in ERRORS {
         let answer = server.post(&format!("/v1/models/{model}:predict"), body);
-        assert_answer(body, &answer, status, &error(&message));
+        assert_answer(body, &answer, *status, &error(message));
     }
 }
 
