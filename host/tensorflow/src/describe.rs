@@ -81,15 +81,17 @@ pub(crate) fn no_saved_model(dir: &Path) -> Error {
     ))
 }
 
+/// The error for a `MetaGraphDef` that is none.
+pub(crate) fn unreadable(error: prost::DecodeError) -> Error {
+    Error::new(
+        ErrorCode::DataLoss,
+        "the model's MetaGraphDef cannot be read",
+    )
+    .with_source(error)
+}
+
 /// Reads a serialized `MetaGraphDef`.
 pub(crate) fn read_meta_graph(bytes: &[u8]) -> Result<Described> {
-    let unreadable = |error: prost::DecodeError| {
-        Error::new(
-            ErrorCode::DataLoss,
-            "the model's MetaGraphDef cannot be read",
-        )
-        .with_source(error)
-    };
     let graph = proto::MetaGraphDef::decode(bytes).map_err(unreadable)?;
     let raw = RawMetaGraph::decode(bytes).map_err(unreadable)?;
     let mut not_dense = Vec::new();

@@ -27,6 +27,7 @@ mod logs;
 mod plan;
 mod run_options;
 mod saved_model;
+mod scheduling;
 mod status;
 
 pub use describe::{MetaGraph, describe};
@@ -35,3 +36,4 @@ pub use find::{Lookup, NotFound};
 pub use library::{Library, OpenError};
 pub use logs::{LogCapture, capture_logs};
 pub use saved_model::{SavedModel, SavedModelLoader};
+pub use scheduling::Scheduling;

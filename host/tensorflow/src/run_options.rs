@@ -1,4 +1,7 @@
-//! `RunOptions` with a deadline, written on the stack: this is done once per run.
+//! `RunOptions`, written on the stack: this is done once per run.
+//!
+//! Either a run is computed by the calling thread, and then TensorFlow cannot end it early; or by
+//! TensorFlow's pool, and then it is told of the deadline. See [`crate::Scheduling`].
 
 use std::time::Duration;
 
@@ -8,14 +11,23 @@ use tensorgate_types::Deadline;
 /// that is passed on for those with one, since TensorFlow counts in microseconds and overflows.
 const MAX_MILLISECONDS: u64 = i32::MAX as u64;
 
-/// A serialized `tensorflow.RunOptions` that holds `timeout_in_ms` and nothing else.
+/// A serialized `tensorflow.RunOptions` with one field.
 pub(crate) struct RunOptions {
     bytes: [u8; 11],
     len: usize,
 }
 
 impl RunOptions {
-    /// `None` when there is no deadline; otherwise what is left of it.
+    /// The thread that calls computes: `inter_op_thread_pool` is -1.
+    pub(crate) fn on_calling_thread() -> Self {
+        let mut bytes = [0; 11];
+        let mut rest = &mut bytes[..];
+        prost::encoding::int32::encode(3, &-1, &mut rest);
+        let len = 11 - rest.len();
+        Self { bytes, len }
+    }
+
+    /// TensorFlow's pool computes, until the deadline: `timeout_in_ms`. `None` when there is no deadline; otherwise what is left of it.
     pub(crate) fn for_deadline(deadline: Deadline) -> Option<Self> {
         deadline.remaining().map(Self::with_timeout)
     }
@@ -59,5 +71,13 @@ mod tests {
         assert_eq!(timeout(Duration::from_secs(3)), 3000);
         assert_eq!(timeout(Duration::MAX), i64::from(i32::MAX));
         assert!(RunOptions::for_deadline(Deadline::NEVER).is_none());
+    }
+
+    #[test]
+    fn the_calling_thread_is_pool_minus_one() {
+        let options = RunOptions::on_calling_thread();
+        let decoded = proto::RunOptions::decode(options.as_slice()).unwrap();
+        assert_eq!(decoded.inter_op_thread_pool, -1);
+        assert_eq!(decoded.timeout_in_ms, 0);
     }
 }

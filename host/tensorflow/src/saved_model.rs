@@ -18,7 +18,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use tensorgate_engine::{NamedTensors, Predictor, RunRequest};
-use tensorgate_types::{Error, Result, Signatures};
+use tensorgate_types::{Deadline, Error, Result, Signatures};
 
 use crate::describe::{self, Described};
 use crate::feed::{CopyCount, CopyCounters, Feeds};
@@ -28,6 +28,7 @@ use crate::ffi::{Api, TF_Buffer, TF_Graph, TF_Output, TF_Session, TF_SessionOpti
 use crate::library::Library;
 use crate::plan::{self, Plan, Ports};
 use crate::run_options::RunOptions;
+use crate::scheduling::{self, Scheduling};
 use crate::status::Status;
 
 /// Loads SavedModels.
@@ -40,6 +41,8 @@ pub struct SavedModelLoader {
     /// A serialized `tensorflow.ConfigProto`; empty for TensorFlow's defaults. The sizes of its
     /// thread pools hold for the process: the first session that is made decides.
     pub session_config: Vec<u8>,
+    /// On which threads the operations of a run are computed.
+    pub scheduling: Scheduling,
 }
 
 impl SavedModelLoader {
@@ -50,6 +53,7 @@ impl SavedModelLoader {
             library,
             tags: vec!["serve".to_owned()],
             session_config: Vec::new(),
+            scheduling: Scheduling::default(),
         }
     }
 
@@ -63,6 +67,8 @@ impl SavedModelLoader {
         let mut session = Session::new(self.library.api());
         let meta_graph = session.load(dir, &self.tags, &self.session_config)?;
         let described = describe::read_meta_graph(meta_graph.as_slice())?;
+        let on_calling_thread = self.scheduling == Scheduling::CallingThread
+            && !scheduling::may_run_forever(meta_graph.as_slice())?;
         drop(meta_graph);
         plan::check_types(&described)?;
         let plans = plan::plan_all(&described, |operation, index| {
@@ -77,6 +83,7 @@ impl SavedModelLoader {
             runners: plans.into_iter().map(Runner::new).collect(),
             library: self.library,
             session,
+            on_calling_thread,
             signatures,
             signature_defs,
             copied: CopyCounters::default(),
@@ -109,6 +116,8 @@ fn check_directory(dir: &Path) -> Result<()> {
 pub struct SavedModel {
     library: Library,
     session: Session,
+    /// Whether runs are computed by the thread that calls, not by TensorFlow's pool.
+    on_calling_thread: bool,
     signatures: Signatures,
     signature_defs: Vec<(String, Bytes)>,
     /// In the order of `signatures`.
@@ -159,6 +168,47 @@ impl SavedModel {
         self.fetch_sets.len()
     }
 
+    /// Runs the session `runs` times with nothing around it: tensors are made once, outputs are
+    /// deleted unread. For measuring what the rest costs.
+    ///
+    /// # Errors
+    /// As [`run`](Predictor::run).
+    pub fn run_bare(&self, request: &RunRequest, runs: usize) -> Result<()> {
+        let (_, runner) = self.runner(&request.signature)?;
+        let Runner::Ready {
+            ports,
+            inputs,
+            outputs,
+        } = runner
+        else {
+            return self.run(request).map(drop);
+        };
+        let mut feeds = Feeds::with_capacity(self.library.api(), inputs.len());
+        for tensor in ports.arrange(&request.inputs)? {
+            feeds.push(self.library, tensor, &self.copied)?;
+        }
+        let mut status = Status::new(self.library.api());
+        let mut fetched = vec![std::ptr::null_mut(); outputs.len()];
+        for _run in 0..runs {
+            self.session
+                .call(None, inputs, &feeds, outputs, &mut fetched, &mut status);
+            status.check()?;
+            for raw in &fetched {
+                // SAFETY: the run was a success, so that each slot has a tensor, ours to delete.
+                drop(unsafe { Fetched::own(self.library.api(), *raw) });
+            }
+        }
+        Ok(())
+    }
+
+    fn options(&self, deadline: Deadline) -> Option<RunOptions> {
+        if self.on_calling_thread {
+            Some(RunOptions::on_calling_thread())
+        } else {
+            RunOptions::for_deadline(deadline)
+        }
+    }
+
     fn runner(&self, signature: &str) -> Result<(usize, &Runner)> {
         self.signatures
             .keys()
@@ -200,7 +250,7 @@ impl Predictor for SavedModel {
         for tensor in arranged {
             feeds.push(self.library, tensor, &self.copied)?;
         }
-        let options = RunOptions::for_deadline(request.deadline);
+        let options = self.options(request.deadline);
         let run =
             |outputs: &[TF_Output]| self.session.run(options.as_ref(), inputs, &feeds, outputs);
         let named = |(index, fetched): (usize, Fetched)| {
@@ -312,14 +362,50 @@ impl Session {
         feeds: &Feeds,
         outputs: &[TF_Output],
     ) -> Result<impl Iterator<Item = Fetched> + use<>> {
-        debug_assert_eq!(inputs.len(), feeds.len());
-        let options = options.map(|options| TF_Buffer {
-            data: options.as_slice().as_ptr().cast(),
-            length: options.as_slice().len(),
-            data_deallocator: None,
-        });
+        let options = options.map(RunOptions::as_slice);
         let mut fetched: Vec<*mut TF_Tensor> = vec![std::ptr::null_mut(); outputs.len()];
         let mut status = Status::new(self.api);
+        self.call(options, inputs, feeds, outputs, &mut fetched, &mut status);
+        let api = self.api;
+        // SAFETY: slots that are not null were filled with tensors that are ours to delete. Owned
+        // before the status is looked at, so that none is lost to an error.
+        let own = move |raw: *mut TF_Tensor| unsafe { Fetched::own(api, raw) };
+        let fetched: Vec<Fetched> = fetched
+            .into_iter()
+            .filter(|raw| !raw.is_null())
+            .map(own)
+            .collect();
+        status.check()?;
+        if fetched.len() == outputs.len() {
+            Ok(fetched.into_iter())
+        } else {
+            Err(Error::internal("TensorFlow left an output out"))
+        }
+    }
+}
+
+impl Session {
+    /// The call itself. What it gives, in `fetched` and `status`, is the caller's to look after.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are the arguments of the C function"
+    )]
+    fn call(
+        &self,
+        options: Option<&[u8]>,
+        inputs: &[TF_Output],
+        feeds: &Feeds,
+        outputs: &[TF_Output],
+        fetched: &mut [*mut TF_Tensor],
+        status: &mut Status,
+    ) {
+        assert_eq!(inputs.len(), feeds.len(), "each place is fed once");
+        assert_eq!(outputs.len(), fetched.len(), "each output has its slot");
+        let options = options.map(|bytes| TF_Buffer {
+            data: bytes.as_ptr().cast(),
+            length: bytes.len(),
+            data_deallocator: None,
+        });
         // SAFETY: the session was loaded, or there would be no model to run. Places are of its
         // graph, with as many values or slots as there are places. Options, values and status
         // live for the call. There are no targets, and no metadata is wanted.
@@ -338,21 +424,6 @@ impl Session {
                 std::ptr::null_mut(),
                 status.as_ptr(),
             );
-        }
-        let api = self.api;
-        // SAFETY: slots that are not null were filled with tensors that are ours to delete. Owned
-        // before the status is looked at, so that none is lost to an error.
-        let own = move |raw: *mut TF_Tensor| unsafe { Fetched::own(api, raw) };
-        let fetched: Vec<Fetched> = fetched
-            .into_iter()
-            .filter(|raw| !raw.is_null())
-            .map(own)
-            .collect();
-        status.check()?;
-        if fetched.len() == outputs.len() {
-            Ok(fetched.into_iter())
-        } else {
-            Err(Error::internal("TensorFlow left an output out"))
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use prost::Message as _;
 use tensorgate_core::ServableFactory;
 use tensorgate_proto::tensorflow::ConfigProto;
-use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader};
+use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader, Scheduling};
 use tensorgate_types::{Error, ServableId};
 
 use crate::options::ServeOptions;
@@ -29,6 +29,7 @@ pub(crate) struct ModelFactory {
     lookup: Lookup,
     tags: Vec<String>,
     session_config: Vec<u8>,
+    scheduling: Scheduling,
     /// Set once, by whoever opens the library; loads wait for it.
     loader: Arc<OnceLock<Result<SavedModelLoader, Error>>>,
 }
@@ -43,6 +44,7 @@ impl ModelFactory {
             lookup: lookup(options),
             tags: options.saved_model_tags.clone(),
             session_config: session_config(options)?,
+            scheduling: scheduling(options),
             loader: Arc::default(),
         })
     }
@@ -58,6 +60,7 @@ impl ModelFactory {
                     library,
                     tags: self.tags.clone(),
                     session_config: self.session_config.clone(),
+                    scheduling: self.scheduling,
                 })
                 .map_err(|error| Error::failed_precondition(error.to_string()))
         });
@@ -103,11 +106,7 @@ fn session_config(options: &ServeOptions) -> Result<Vec<u8>, Error> {
              server_options.tensorflow_inter_op_parallelism) separately. You cannot configure all.",
         ));
     }
-    let (intra, inter) = if intra != 0 || inter != 0 {
-        (intra, inter)
-    } else {
-        (both, both)
-    };
+    let (intra, inter) = parallelism(options);
     let threads = |count: i64| {
         i32::try_from(count)
             .map_err(|_| Error::invalid_argument(format!("{count} is no number of threads")))
@@ -118,6 +117,27 @@ fn session_config(options: &ServeOptions) -> Result<Vec<u8>, Error> {
         ..ConfigProto::default()
     };
     Ok(config.encode_to_vec())
+}
+
+/// Threads for one operation, and for operations side by side: either of the two flags rules out
+/// the one that sets both.
+fn parallelism(options: &ServeOptions) -> (i64, i64) {
+    let (intra, inter) = (options.intra_op_parallelism, options.inter_op_parallelism);
+    if intra != 0 || inter != 0 {
+        (intra, inter)
+    } else {
+        (options.session_parallelism, options.session_parallelism)
+    }
+}
+
+/// Whoever asks for several threads for operations side by side gets TensorFlow's pool of them.
+/// Left to us, a run is computed by the thread that calls, and requests run side by side.
+fn scheduling(options: &ServeOptions) -> Scheduling {
+    if parallelism(options).1 > 1 {
+        Scheduling::InterOpPool
+    } else {
+        Scheduling::CallingThread
+    }
 }
 
 #[cfg(test)]
@@ -146,5 +166,20 @@ mod tests {
         assert_eq!(threads(0, 1, 2).unwrap(), (1, 2));
         assert!(threads(3, 1, 2).is_err());
         assert!(threads(i64::MAX, 0, 0).is_err());
+    }
+
+    #[test]
+    fn only_who_asks_for_it_gets_the_inter_op_pool() {
+        let of = |session_parallelism, inter_op_parallelism| {
+            scheduling(&ServeOptions {
+                session_parallelism,
+                inter_op_parallelism,
+                ..ServeOptions::default()
+            })
+        };
+        assert_eq!(of(0, 0), Scheduling::CallingThread);
+        assert_eq!(of(1, 0), Scheduling::CallingThread);
+        assert_eq!(of(4, 0), Scheduling::InterOpPool);
+        assert_eq!(of(0, 2), Scheduling::InterOpPool);
     }
 }

@@ -160,7 +160,7 @@ pub(crate) const SERVING: &[Row] = &[
         "tensorflow_session_parallelism",
         "0",
         Value::Int64(|o, v| o.session_parallelism = v),
-        "Threads for one operation, and for operations side by side; 0 lets TensorFlow choose.",
+        "Both of the next two; 0 leaves each at its own default.",
     ),
     later(
         "tensorflow_session_config_file",
@@ -178,7 +178,7 @@ pub(crate) const SERVING: &[Row] = &[
         "tensorflow_inter_op_parallelism",
         "0",
         Value::Int64(|o, v| o.inter_op_parallelism = v),
-        "Threads for operations side by side; 0 lets TensorFlow choose.",
+        "Threads for operations side by side; 0 or 1 computes each run on one thread, and runs side by side.",
     ),
     later("use_alts_credentials", "false", BOOL, "ALTS for gRPC."),
     later("ssl_config_file", "", TEXT, "TLS for gRPC."),
