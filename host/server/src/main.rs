@@ -4,6 +4,10 @@
 
 use std::process::ExitCode;
 
+/// A request makes and drops some dozens of small things, on whichever thread it is at the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     tensorgate_server::cli::run(std::env::args_os())
 }

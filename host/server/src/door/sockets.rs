@@ -4,7 +4,7 @@
 //! and the others told to close after their answer, then the time limit counts.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, ErrorKind::AddrInUse, ErrorKind::PermissionDenied};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,8 +48,13 @@ impl Listener {
     pub(crate) fn bind(address: Option<IpAddr>, port: u16) -> io::Result<Self> {
         let socket = match address {
             Some(address) => bind_to(SocketAddr::new(address, port))?,
-            None => bind_to((Ipv6Addr::UNSPECIFIED, port).into())
-                .or_else(|_| bind_to((Ipv4Addr::UNSPECIFIED, port).into()))?,
+            None => bind_to((Ipv6Addr::UNSPECIFIED, port).into()).or_else(|error| {
+                if matches!(error.kind(), AddrInUse | PermissionDenied) {
+                    // IPv6 is there, the port is not: half a server would hide that.
+                    return Err(error);
+                }
+                bind_to((Ipv4Addr::UNSPECIFIED, port).into())
+            })?,
         };
         let listener = TcpListener::from_std(socket.into())?;
         let address = listener.local_addr()?;
