@@ -136,6 +136,8 @@ fn labels_and_policies_choose_versions() {
         )],
         &[],
     );
+    // Ready is a model of which one version answers.
+    server.wait_for_state("m", "2", "AVAILABLE");
     for (choice, version) in [
         ("", 3),
         ("/versions/2", 2),

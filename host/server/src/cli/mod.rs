@@ -1,7 +1,7 @@
 //! The command line: which command is meant, and what it was told.
 //!
 //! Takes the arguments of the process, gives its exit code. What commands do is elsewhere
-//! ([`crate::serve`], [`crate::inspect`]); here are only names, flags and texts.
+//! (`serve`, `inspect`); here are only names, flags and texts.
 //!
 //! Exit codes: 0; 2 for a command line that cannot be understood; 1 for a command that failed;
 //! and 255 whenever the original ends with it (a server that cannot start, and every mistake

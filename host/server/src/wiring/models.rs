@@ -101,3 +101,61 @@ impl<P: Predictor> OpenModel for Pinned<P> {
         Box::pin(self.pool.run(self.handle.clone(), request))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use tensorgate_core::{AspiredVersion, AspiredVersions, ManagerOptions, ServableFactory};
+    use tensorgate_engine::RunPoolOptions;
+    use tensorgate_engine::fake::FakeModel;
+    use tensorgate_types::{DType, Error, ErrorCode, Tensor, TensorData, VersionChoice};
+
+    use super::*;
+
+    struct Fakes;
+
+    impl ServableFactory for Fakes {
+        type Servable = FakeModel;
+
+        fn load(&self, _id: &ServableId, _path: &Path) -> Result<FakeModel, Error> {
+            Ok(FakeModel::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn opens_what_is_on_the_shelf_and_runs_it_on_the_press() {
+        let manager = Manager::spawn(&ManagerOptions::default(), Fakes).unwrap();
+        manager.add_models(vec!["m".to_owned()]).await;
+        let versions = vec![AspiredVersion {
+            version: 7,
+            path: PathBuf::new(),
+        }];
+        let name = "m".to_owned();
+        let aspired = AspiredVersions { name, versions };
+        manager.aspirations().aspire(aspired).await;
+        manager.wait_until_settled(&["m"]).await;
+        let pool = RunPool::new(RunPoolOptions::default()).unwrap();
+        let shelf = Shelf::new(manager, Arc::new(pool), StrictShapes::parse("m"));
+
+        let spec = |name: &str| ModelSpec {
+            name: name.to_owned(),
+            version: VersionChoice::Latest,
+        };
+        let missing = shelf.open(&spec("other")).err().map(|error| error.code());
+        assert_eq!(missing, Some(ErrorCode::NotFound));
+        let model = shelf.open(&spec("m")).unwrap();
+        assert_eq!(model.id(), &ServableId::new("m", 7));
+        assert_eq!(model.shape_check(), ShapeCheck::Strict);
+        let x = Tensor::from_slice(DType::FLOAT, vec![1], &[2.0f32]).unwrap();
+        let inputs = vec![("x".to_owned(), x)];
+        let outputs = model
+            .predict("serving_default", inputs, Vec::new(), Deadline::NEVER)
+            .await
+            .unwrap();
+        let TensorData::Fixed(bytes) = outputs[0].1.data() else {
+            panic!("floats are of a fixed size");
+        };
+        assert_eq!(bytes.as_ref(), 3.0f32.to_le_bytes());
+    }
+}
