@@ -28,6 +28,7 @@ mod plan;
 mod run_options;
 mod saved_model;
 mod scheduling;
+mod session;
 mod status;
 
 pub use describe::{MetaGraph, describe};
