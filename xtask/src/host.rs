@@ -26,3 +26,8 @@ pub(crate) fn command(repo: &Repo, subcommand: &str) -> Command {
 pub(crate) fn build(repo: &Repo) -> Result<()> {
     process::run(command(repo, "build").arg("--all-targets"))
 }
+
+/// Builds what `targets` names (`--bin NAME`, `--example NAME`) in the release profile.
+pub(crate) fn build_release(repo: &Repo, targets: &[&str]) -> Result<()> {
+    process::run(command(repo, "build").arg("--release").args(targets))
+}

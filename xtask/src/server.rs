@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::host;
 use crate::http;
-use crate::process::{self, cargo};
+use crate::process;
 use crate::progress;
 use crate::repo::{Profile, Repo};
 use crate::setup;
@@ -32,12 +32,7 @@ pub(crate) fn build(repo: &Repo, profile: Profile) -> Result<()> {
         || match profile {
             // What tests run: built along with them.
             Profile::Dev => host::build(repo),
-            Profile::Release => process::run(cargo(repo).args([
-                "build",
-                "--release",
-                "--package",
-                "tensorgate-server",
-            ])),
+            Profile::Release => host::build_release(repo, &["--bin", "tensorgate"]),
         },
     )
 }
