@@ -6,41 +6,22 @@
 
 use std::error::Error;
 use std::hint::black_box;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tensorgate_logic::{PredictRequest, SignatureSource, parse_predict};
-use tensorgate_types::{DType, Result, ShapeCheck, Signature, TensorInfo};
+use one_input::OneInput;
+use tensorgate_logic::{PredictRequest, parse_predict};
+use tensorgate_types::{DType, Result};
 
-/// A model with one input.
-struct OneInput(Rc<(Signature, ShapeCheck)>);
-
-impl OneInput {
-    fn new(dtype: DType) -> Self {
-        let info = TensorInfo {
-            tensor_name: String::new(),
-            dtype,
-            shape: None,
-        };
-        let signature = Signature {
-            inputs: [("x".to_owned(), info)].into(),
-            ..Signature::default()
-        };
-        Self(Rc::new((signature, ShapeCheck::Lenient)))
-    }
-}
-
-impl SignatureSource for OneInput {
-    fn signature(&mut self, _name: &str) -> Result<Rc<(Signature, ShapeCheck)>> {
-        Ok(Rc::clone(&self.0))
-    }
-}
+#[path = "one_input/mod.rs"]
+mod one_input;
 
 /// Rows of 224 pixels of 3 channels, from a fixed sequence of numbers.
 fn body(rows: usize, number: impl Fn(f64) -> String) -> String {
     let mut state = 1u64;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         number((state >> 11) as f64 / (1u64 << 53) as f64)
     };
     let mut list = |count: usize, item: &mut dyn FnMut(&mut dyn FnMut() -> String) -> String| {
@@ -74,13 +55,36 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(megabytes) => (megabytes.parse::<f64>()? * 1e6 / 7_700.0) as usize,
     };
     let bodies = [
-        ("float, 6 digits", DType::FLOAT, body(rows, |x| format!("{x:.6}"))),
-        ("float, 17 digits", DType::FLOAT, body(rows, |x| format!("{x}"))),
-        ("double, 17 digits", DType::DOUBLE, body(rows, |x| format!("{x}"))),
-        ("uint8", DType::UINT8, body(rows, |x| format!("{}", (x * 256.0) as u8))),
-        ("int32", DType::INT32, body(rows, |x| format!("{}", (x * 2e6) as i32 - 1_000_000))),
+        (
+            "float, 6 digits",
+            DType::FLOAT,
+            body(rows, |x| format!("{x:.6}")),
+        ),
+        (
+            "float, 17 digits",
+            DType::FLOAT,
+            body(rows, |x| format!("{x}")),
+        ),
+        (
+            "double, 17 digits",
+            DType::DOUBLE,
+            body(rows, |x| format!("{x}")),
+        ),
+        (
+            "uint8",
+            DType::UINT8,
+            body(rows, |x| format!("{}", (x * 256.0) as u8)),
+        ),
+        (
+            "int32",
+            DType::INT32,
+            body(rows, |x| format!("{}", (x * 2e6) as i32 - 1_000_000)),
+        ),
     ];
-    println!("{:<20} {:>10} {:>14} {:>14}", "body", "bytes", "tensors MB/s", "tree MB/s");
+    println!(
+        "{:<20} {:>10} {:>14} {:>14}",
+        "body", "bytes", "tensors MB/s", "tree MB/s"
+    );
     for (name, dtype, body) in &bodies {
         let mut source = OneInput::new(*dtype);
         let parse = |source: &mut OneInput| -> Result<PredictRequest> {
@@ -96,7 +100,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             )));
         });
         let speed = |time: Duration| body.len() as f64 / time.as_secs_f64() / 1e6;
-        println!("{name:<20} {:>10} {:>14.0} {:>14.0}", body.len(), speed(ours), speed(tree));
+        println!(
+            "{name:<20} {:>10} {:>14.0} {:>14.0}",
+            body.len(),
+            speed(ours),
+            speed(tree)
+        );
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! **Invariant:** every function trusts the syntax; positions are at the first byte of a value
 //! unless said otherwise.
 
+use super::number;
 use super::syntax::{peek, skip_whitespace};
 use super::text;
 
@@ -151,10 +152,12 @@ pub(crate) fn next_element(json: &[u8], end: usize) -> Option<usize> {
 
 /// The text of the value at `at`, which is no container.
 pub(crate) fn scalar_token(json: &[u8], at: usize) -> &[u8] {
-    let end = if peek(json, at) == b'"' {
-        skip_string(json, at)
-    } else {
-        skip_word(json, at)
+    let end = match kind(json, at) {
+        Kind::String => skip_string(json, at),
+        Kind::Null | Kind::True => at + 4,
+        Kind::False => at + 5,
+        // A root may have anything behind it, so that only the grammar knows where it ends.
+        _ => number::check(json, at).unwrap_or(json.len()),
     };
     &json[at..end]
 }

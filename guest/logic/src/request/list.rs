@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::scan;
+use super::scan::{self, WINDOW};
 use super::values::{Element, Values};
 use crate::json::syntax::{peek, skip_whitespace};
 use crate::json::{base64, text};
@@ -168,22 +168,54 @@ fn next_behind_whitespace(json: &[u8], at: usize) -> Option<Next> {
     }
 }
 
-/// Reads the elements of an innermost list, the first of which is at `at`.
+/// Reads the elements of an innermost list, the first of which is at `at`: by `common` where
+/// there is a whole window of bytes and the number has its form, otherwise by `read`.
 #[inline(always)]
 fn read_each<T>(
     json: &[u8],
     mut at: usize,
     list: &mut Vec<T>,
+    common: impl Fn(&[u8; WINDOW]) -> Option<(T, usize)>,
     read: impl Fn(&[u8], usize) -> Option<(T, usize)>,
 ) -> Option<usize> {
     loop {
-        let (value, end) = read(json, at)?;
-        list.push(value);
-        match next(json, end)? {
+        let window = json.get(at..).and_then(|rest| rest.first_chunk());
+        if let Some(window) = window
+            && let Some((value, length)) = common(window)
+        {
+            list.push(value);
+            at += length;
+            // The same as below, for what nearly always stands there.
+            if window[length] == b',' {
+                let space = usize::from(window[length + 1] == b' ');
+                if window[length + 1 + space] > b' ' {
+                    at += 1 + space;
+                    continue;
+                }
+            } else if window[length] == b']' {
+                return Some(at + 1);
+            }
+        } else {
+            let (value, end) = read(json, at)?;
+            list.push(value);
+            at = end;
+        }
+        match next(json, at)? {
             Next::Element(next) => at = next,
             Next::End(end) => return Some(end),
         }
     }
+}
+
+/// For elements that have no common form.
+fn nothing_common<T>(_window: &[u8; WINDOW]) -> Option<(T, usize)> {
+    None
+}
+
+#[inline(always)]
+fn common_integer<T: TryFrom<i32>>(window: &[u8; WINDOW]) -> Option<(T, usize)> {
+    let (value, length) = scan::common_integer(window)?;
+    Some((T::try_from(value).ok()?, length))
 }
 
 fn read_integer<T: Element>(json: &[u8], at: usize) -> Option<(T, usize)> {
@@ -253,19 +285,19 @@ impl Values {
     /// position behind its bracket.
     fn read_list(&mut self, json: &[u8], at: usize) -> Option<usize> {
         match self {
-            Self::F32(list) => read_each(json, at, list, scan::float),
-            Self::F64(list) => read_each(json, at, list, scan::double),
-            Self::F16(list) => read_each(json, at, list, read_half),
-            Self::Bf16(list) => read_each(json, at, list, read_bfloat16),
-            Self::I8(list) => read_each(json, at, list, read_integer),
-            Self::I16(list) => read_each(json, at, list, read_integer),
-            Self::I32(list) => read_each(json, at, list, read_integer),
-            Self::I64(list) => read_each(json, at, list, read_integer),
-            Self::U8(list) => read_each(json, at, list, read_integer),
-            Self::U16(list) => read_each(json, at, list, read_integer),
-            Self::U32(list) => read_each(json, at, list, read_integer),
-            Self::U64(list) => read_each(json, at, list, read_integer),
-            Self::Bool(list) => read_each(json, at, list, read_bool),
+            Self::F32(list) => read_each(json, at, list, scan::common_float, scan::float),
+            Self::F64(list) => read_each(json, at, list, scan::common_double, scan::double),
+            Self::F16(list) => read_each(json, at, list, nothing_common, read_half),
+            Self::Bf16(list) => read_each(json, at, list, nothing_common, read_bfloat16),
+            Self::I8(list) => read_each(json, at, list, common_integer, read_integer),
+            Self::I16(list) => read_each(json, at, list, common_integer, read_integer),
+            Self::I32(list) => read_each(json, at, list, common_integer, read_integer),
+            Self::I64(list) => read_each(json, at, list, common_integer, read_integer),
+            Self::U8(list) => read_each(json, at, list, common_integer, read_integer),
+            Self::U16(list) => read_each(json, at, list, common_integer, read_integer),
+            Self::U32(list) => read_each(json, at, list, common_integer, read_integer),
+            Self::U64(list) => read_each(json, at, list, common_integer, read_integer),
+            Self::Bool(list) => read_each(json, at, list, nothing_common, read_bool),
             Self::Strings(offsets, bytes) => {
                 let mut at = at;
                 loop {

@@ -23,24 +23,110 @@ const SHIFTS: [u64; 9] = [
     100_000_000,
 ];
 
-/// The digits at the start of the eight bytes at `at`: their value and their number.
+/// The digits at the start of eight bytes: their value and their number.
 #[inline(always)]
-fn digits(json: &[u8], at: usize) -> Option<(u64, usize)> {
-    let word: &[u8; 8] = json.get(at..at + 8)?.try_into().ok()?;
-    let values = u64::from_le_bytes(*word) ^ ZEROS;
+fn digits_of(word: u64) -> (u64, usize) {
+    let values = word ^ ZEROS;
     // Bytes above 9 carry into their top bit. A carry out of one only spoils those behind the
     // first that is no digit.
     let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & HIGH;
     let count = (others.trailing_zeros() / 8) as usize;
-    if count == 0 {
-        return Some((0, 0));
-    }
-    // Zeros in front, so that there are eight digits in any case; then pairs, fours, eight.
-    let values = values << (64 - 8 * count);
+    // Zeros in front, so that there are eight digits in any case (in two steps: there may be
+    // none, and 64 is too far for one); then pairs, fours, eight.
+    let values = values << (32 - 4 * count) << (32 - 4 * count);
     let pairs = values.wrapping_mul(10).wrapping_add(values >> 8) & 0x00FF_00FF_00FF_00FF;
     let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_FFFF_0000_FFFF;
     let eight = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xFFFF_FFFF;
-    Some((eight, count))
+    (eight, count)
+}
+
+/// The digits at the start of the eight bytes at `at`: their value and their number.
+#[inline(always)]
+fn digits(json: &[u8], at: usize) -> Option<(u64, usize)> {
+    let word: &[u8; 8] = json.get(at..at + 8)?.try_into().ok()?;
+    Some(digits_of(u64::from_le_bytes(*word)))
+}
+
+/// What a number and what stands behind it fit in, mostly. One look at the length of the body
+/// is enough for all of it.
+pub(super) const WINDOW: usize = 32;
+
+#[inline(always)]
+fn word_of(window: &[u8; WINDOW], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&window[at..at + 8]);
+    u64::from_le_bytes(word)
+}
+
+/// A number of the commonest form: `0.1234567`, with one digit before the point and not more
+/// than 18 behind it. Its mantissa and power, whether it is negative, and its length.
+#[inline(always)]
+fn common(window: &[u8; WINDOW]) -> Option<(u64, usize, bool, usize)> {
+    let negative = window[0] == b'-';
+    let at = usize::from(negative);
+    let whole = window[at].wrapping_sub(b'0');
+    if whole > 9 || window[at + 1] != b'.' {
+        return None;
+    }
+    let (fraction, count) = digits_of(word_of(window, at + 2));
+    let mut mantissa = u64::from(whole) * SHIFTS[count] + fraction;
+    let mut power = count;
+    if count == 8 {
+        let (fraction, count) = digits_of(word_of(window, at + 10));
+        mantissa = mantissa * SHIFTS[count] + fraction;
+        power += count;
+        if count == 8 {
+            let (fraction, count) = digits_of(word_of(window, at + 18));
+            // Two more, and 9.99 with 18 digits is still below 2^64; the sign bit must be free.
+            if count > 2 {
+                return None;
+            }
+            mantissa = mantissa * SHIFTS[count] + fraction;
+            power += count;
+        }
+    }
+    let end = at + 2 + power;
+    (power > 0 && window[end] | 0x20 != b'e' && mantissa < 1 << 63)
+        .then_some((mantissa, power, negative, end))
+}
+
+/// A float of the commonest form, and its length.
+#[inline(always)]
+pub(super) fn common_float(window: &[u8; WINDOW]) -> Option<(f32, usize)> {
+    let (mantissa, power, negative, length) = common(window)?;
+    let magnitude = mantissa as i64 as f64 / POWERS[power];
+    let is_sure = mantissa <= EXACT || !is_near_the_middle(magnitude);
+    is_sure.then_some((with_sign(magnitude, negative) as f32, length))
+}
+
+/// A double of the commonest form, and its length.
+#[inline(always)]
+pub(super) fn common_double(window: &[u8; WINDOW]) -> Option<(f64, usize)> {
+    let (mantissa, power, negative, length) = common(window)?;
+    let magnitude = if mantissa <= EXACT {
+        mantissa as i64 as f64 / POWERS[power]
+    } else {
+        number::decimal(&window[usize::from(negative)..length])
+    };
+    Some((with_sign(magnitude, negative), length))
+}
+
+/// An integer of up to seven digits, and its length.
+#[inline(always)]
+pub(super) fn common_integer(window: &[u8; WINDOW]) -> Option<(i32, usize)> {
+    let negative = window[0] == b'-';
+    let at = usize::from(negative);
+    let (value, count) = digits_of(word_of(window, at));
+    let end = at + count;
+    if count == 0
+        || count == 8
+        || (window[at] == b'0' && count > 1)
+        || matches!(window[end], b'.' | b'e' | b'E')
+    {
+        return None;
+    }
+    let value = value as i32;
+    Some((if negative { -value } else { value }, end))
 }
 
 /// A decimal: `mantissa` over ten to the `power`.
@@ -108,6 +194,13 @@ fn with_sign(magnitude: f64, negative: bool) -> f64 {
     f64::from_bits(magnitude.to_bits() | u64::from(negative) << 63)
 }
 
+/// Whether a double that may be off by a unit or two (a mantissa beyond 2^53 makes two roundings)
+/// could become the wrong float: only near the middle between two floats.
+#[inline(always)]
+fn is_near_the_middle(magnitude: f64) -> bool {
+    (magnitude.to_bits() & 0x1FFF_FFFF).abs_diff(0x1000_0000) < 8
+}
+
 /// Doubles hold integers up to here.
 const EXACT: u64 = 1 << 53;
 
@@ -130,10 +223,7 @@ pub(super) fn double(json: &[u8], at: usize) -> Option<(f64, usize)> {
 pub(super) fn float(json: &[u8], at: usize) -> Option<(f32, usize)> {
     if let Some(plain) = plain(json, at) {
         let magnitude = plain.mantissa as i64 as f64 / POWERS[plain.power];
-        // Beyond 2^53 there are two roundings, which leave the double off by a unit or two. That
-        // changes the float only if the double lies near the middle between two floats.
-        let is_near_the_middle = (magnitude.to_bits() & 0x1FFF_FFFF).abs_diff(0x1000_0000) < 8;
-        if plain.mantissa <= EXACT || !is_near_the_middle {
+        if plain.mantissa <= EXACT || !is_near_the_middle(magnitude) {
             return Some((with_sign(magnitude, plain.negative) as f32, plain.end));
         }
     }
@@ -199,11 +289,47 @@ mod tests {
             "{text}"
         );
         assert_eq!(integer(&json, 0), Some((exact, text.len())), "{text}");
+        common_forms_agree(&json, exact, text.len());
         // And where there is nothing behind it.
         assert_eq!(
             double(text.as_bytes(), 0).map(|(_, end)| end),
             Some(text.len())
         );
+    }
+
+    fn common_forms_agree(json: &[u8], exact: Number, length: usize) {
+        let mut window = [b' '; WINDOW];
+        let taken = json.len().min(WINDOW);
+        window[..taken].copy_from_slice(&json[..taken]);
+        if let Some((value, end)) = common_float(&window) {
+            let expected = exact.as_f64() as f32;
+            assert_eq!((value.to_bits(), end), (expected.to_bits(), length));
+        }
+        if let Some((value, end)) = common_double(&window) {
+            assert_eq!((value.to_bits(), end), (exact.as_f64().to_bits(), length));
+        }
+        if let Some((value, end)) = common_integer(&window) {
+            assert_eq!((Some(i64::from(value)), end), (exact.as_i64(), length));
+        }
+    }
+
+    #[test]
+    fn what_clients_send_has_the_common_form() {
+        let window = |text: &str| {
+            let mut window = [b' '; WINDOW];
+            window[..text.len()].copy_from_slice(text.as_bytes());
+            window
+        };
+        for text in ["0.5", "-1.25", "0.12345678901234567", "3.141592653589793"] {
+            let expected: f64 = text.parse().unwrap();
+            assert_eq!(common_double(&window(text)), Some((expected, text.len())));
+            assert_eq!(
+                common_float(&window(text)),
+                Some((expected as f32, text.len()))
+            );
+        }
+        assert_eq!(common_integer(&window("-255")), Some((-255, 4)));
+        assert_eq!(common_integer(&window("0")), Some((0, 1)));
     }
 
     #[test]
