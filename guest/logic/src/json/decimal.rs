@@ -130,7 +130,7 @@ fn scale(mut value: f64, power: i32) -> Option<f64> {
 fn round_scaled(value: f64, precision: u32) -> Option<(f64, i32)> {
     let binary = (value.to_bits() >> 52) as i32 - 1023;
     // The binary exponent times log10(2), rounded down: right, or one too small.
-    let mut exponent = (i64::from(binary) * 78_913 >> 18) as i32;
+    let mut exponent = ((i64::from(binary) * 78_913) >> 18) as i32;
     let mut mantissa = scale(value, precision as i32 - 1 - exponent)?;
     if mantissa >= POWERS[precision as usize] {
         exponent += 1;

@@ -23,8 +23,8 @@ pub(crate) fn plain_run(json: &[u8], at: usize) -> usize {
     let mut run = 0;
     for word in words {
         let word = u64::from_le_bytes(*word);
-        let quote = word ^ ONES * u64::from(b'"');
-        let slash = word ^ ONES * u64::from(b'\\');
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let slash = word ^ (ONES * u64::from(b'\\'));
         // The classic zero-byte test; a false alarm only costs a slower step.
         let hit = (word.wrapping_sub(ONES * 0x20) & !word)
             | (quote.wrapping_sub(ONES) & !quote)

@@ -95,13 +95,18 @@ pub(super) fn fill(
             _ => {
                 measured.innermost(level)?;
                 let before = values.len();
-                let end = values.read_list(json, first)?;
-                let count = values.len() - before;
+                let size = measured.sizes[level].unwrap_or(u32::MAX) as usize;
+                let (end, more) = values.read_lists(json, first, size)?;
+                // Those that came before the last one had the size that they should have.
+                let count = values.len() - before - more * size;
                 if before == 0 && is_all {
                     let bytes_each = (end - at).div_ceil(count).max(2);
                     values.reserve((json.len() - end) / bytes_each);
                 }
                 measured.close(level, u32::try_from(count).ok()?)?;
+                if level > 0 {
+                    counts[level - 1] += u32::try_from(more).ok()?;
+                }
                 at = end;
             }
         }
@@ -170,14 +175,21 @@ fn next_behind_whitespace(json: &[u8], at: usize) -> Option<Next> {
 
 /// Reads the elements of an innermost list, the first of which is at `at`: by `common` where
 /// there is a whole window of bytes and the number has its form, otherwise by `read`.
+///
+/// Goes straight on to the next list where one of `size` elements has ended and the next follows
+/// without surprises, because pixels are lists of three. Returns the position behind the last
+/// list, and how many others there were.
 #[inline(always)]
 fn read_each<T>(
     json: &[u8],
     mut at: usize,
     list: &mut Vec<T>,
+    size: usize,
     common: impl Fn(&[u8; WINDOW]) -> Option<(T, usize)>,
     read: impl Fn(&[u8], usize) -> Option<(T, usize)>,
-) -> Option<usize> {
+) -> Option<(usize, usize)> {
+    let mut full = list.len().saturating_add(size);
+    let mut lists = 0;
     loop {
         let window = json.get(at..).and_then(|rest| rest.first_chunk());
         if let Some(window) = window
@@ -193,7 +205,20 @@ fn read_each<T>(
                     continue;
                 }
             } else if window[length] == b']' {
-                return Some(at + 1);
+                let space = usize::from(window[length + 2] == b' ');
+                let first = window[length + 3 + space];
+                let goes_on = window[length + 1] == b','
+                    && window[length + 2 + space] == b'['
+                    && first > b' '
+                    && first != b'['
+                    && first != b']';
+                if list.len() == full && goes_on {
+                    full += size;
+                    lists += 1;
+                    at += 3 + space;
+                    continue;
+                }
+                return Some((at + 1, lists));
             }
         } else {
             let (value, end) = read(json, at)?;
@@ -202,7 +227,7 @@ fn read_each<T>(
         }
         match next(json, at)? {
             Next::Element(next) => at = next,
-            Next::End(end) => return Some(end),
+            Next::End(end) => return Some((end, lists)),
         }
     }
 }
@@ -281,30 +306,30 @@ fn read_string(
 }
 
 impl Values {
-    /// Appends the elements of an innermost list, the first of which is at `at`. Returns the
-    /// position behind its bracket.
-    fn read_list(&mut self, json: &[u8], at: usize) -> Option<usize> {
+    /// Appends the elements of an innermost list, the first of which is at `at`, and of those
+    /// that follow, as [`read_each`] does.
+    fn read_lists(&mut self, json: &[u8], at: usize, size: usize) -> Option<(usize, usize)> {
         match self {
-            Self::F32(list) => read_each(json, at, list, scan::common_float, scan::float),
-            Self::F64(list) => read_each(json, at, list, scan::common_double, scan::double),
-            Self::F16(list) => read_each(json, at, list, nothing_common, read_half),
-            Self::Bf16(list) => read_each(json, at, list, nothing_common, read_bfloat16),
-            Self::I8(list) => read_each(json, at, list, common_integer, read_integer),
-            Self::I16(list) => read_each(json, at, list, common_integer, read_integer),
-            Self::I32(list) => read_each(json, at, list, common_integer, read_integer),
-            Self::I64(list) => read_each(json, at, list, common_integer, read_integer),
-            Self::U8(list) => read_each(json, at, list, common_integer, read_integer),
-            Self::U16(list) => read_each(json, at, list, common_integer, read_integer),
-            Self::U32(list) => read_each(json, at, list, common_integer, read_integer),
-            Self::U64(list) => read_each(json, at, list, common_integer, read_integer),
-            Self::Bool(list) => read_each(json, at, list, nothing_common, read_bool),
+            Self::F32(list) => read_each(json, at, list, size, scan::common_float, scan::float),
+            Self::F64(list) => read_each(json, at, list, size, scan::common_double, scan::double),
+            Self::F16(list) => read_each(json, at, list, size, nothing_common, read_half),
+            Self::Bf16(list) => read_each(json, at, list, size, nothing_common, read_bfloat16),
+            Self::I8(list) => read_each(json, at, list, size, common_integer, read_integer),
+            Self::I16(list) => read_each(json, at, list, size, common_integer, read_integer),
+            Self::I32(list) => read_each(json, at, list, size, common_integer, read_integer),
+            Self::I64(list) => read_each(json, at, list, size, common_integer, read_integer),
+            Self::U8(list) => read_each(json, at, list, size, common_integer, read_integer),
+            Self::U16(list) => read_each(json, at, list, size, common_integer, read_integer),
+            Self::U32(list) => read_each(json, at, list, size, common_integer, read_integer),
+            Self::U64(list) => read_each(json, at, list, size, common_integer, read_integer),
+            Self::Bool(list) => read_each(json, at, list, size, nothing_common, read_bool),
             Self::Strings(offsets, bytes) => {
                 let mut at = at;
                 loop {
                     let end = read_string(json, at, offsets, bytes)?;
                     match next(json, end)? {
                         Next::Element(next) => at = next,
-                        Next::End(end) => return Some(end),
+                        Next::End(end) => return Some((end, 0)),
                     }
                 }
             }

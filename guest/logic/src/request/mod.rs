@@ -64,4 +64,6 @@ pub fn parse_predict(body: &[u8], signatures: &mut impl SignatureSource) -> Resu
 }
 
 #[cfg(test)]
+mod exact_tests;
+#[cfg(test)]
 mod tests;

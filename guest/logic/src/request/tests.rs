@@ -1,4 +1,4 @@
-//! The two ways against each other, and the exact one against what TensorFlow Serving says.
+//! The two ways against each other.
 
 use proptest::prelude::*;
 use tensorgate_types::{DType, Error, TensorInfo};
@@ -7,7 +7,7 @@ use super::*;
 use crate::inference::InputData;
 
 /// Signatures by name: inputs and their types.
-struct Source(&'static [(&'static str, &'static [(&'static str, DType)])]);
+pub(super) struct Source(pub(super) &'static [(&'static str, &'static [(&'static str, DType)])]);
 
 impl SignatureSource for Source {
     fn signature(&mut self, name: &str) -> Result<Rc<(Signature, ShapeCheck)>> {
@@ -32,7 +32,7 @@ impl SignatureSource for Source {
     }
 }
 
-fn one(dtype: DType) -> Source {
+pub(super) fn one(dtype: DType) -> Source {
     macro_rules! table {
         ($($dtype:ident)+) => {
             match dtype {
@@ -49,9 +49,9 @@ fn one(dtype: DType) -> Source {
 }
 
 /// A request as something that can be compared: NaN is equal to itself in bytes.
-type Plain = (String, Format, Vec<(String, Vec<i64>, Vec<u64>, Vec<u8>)>);
+pub(super) type Plain = (String, Format, Vec<(String, Vec<i64>, Vec<u64>, Vec<u8>)>);
 
-fn plain(request: &PredictRequest) -> Plain {
+pub(super) fn plain(request: &PredictRequest) -> Plain {
     let tensors = request.inputs.iter().map(|tensor| {
         let (offsets, bytes) = match tensor.as_input().data {
             InputData::Fixed(bytes) => (vec![], bytes.to_vec()),
