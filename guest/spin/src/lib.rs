@@ -13,6 +13,7 @@
 mod forward;
 
 #[cfg(target_arch = "wasm32")]
+#[expect(clippy::print_stderr, reason = "Spin keeps it as the component's log")]
 #[expect(
     unsafe_code,
     reason = "the component's exports, which the SDK's macro generates"

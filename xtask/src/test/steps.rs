@@ -100,7 +100,9 @@ fn python(repo: &Repo) -> Result<()> {
 fn clippy_guests(repo: &Repo) -> Result<()> {
     setup::wasm_target(repo)?;
     let mut command = cargo(repo);
-    command.args(["clippy", "--target", WASM_TARGET, "--lib", "--examples"]);
+    // In the profile that they were built in: macros and build scripts are there then.
+    command.args(["clippy", "--profile", "guest", "--target", WASM_TARGET]);
+    command.args(["--lib", "--examples"]);
     command.arg("--target-dir").arg(guests::target(repo));
     for package in guests::COMPONENTS {
         command.args(["--package", package]);
