@@ -4,6 +4,7 @@
 //! `.tensorgate/` and `target/`, and are quick the second time. An error says what to do about it.
 
 mod arguments;
+mod bench;
 mod examples;
 mod guests;
 mod host;
@@ -45,6 +46,10 @@ cargo xtask COMMAND
   package               a tarball that runs on another machine, and a check that it does
       --profile NAME    release (the default) or dev
       --no-check        do not try it
+  bench [PART]          the figures of docs/benchmarks.md; PART is one of
+                        request [-- COUNT]  a request through the whole server, and its start
+                        sandbox             what a fresh sandbox adds
+                        parse               JSON to tensor, natively and in the sandbox
   soak [-- ARGUMENTS]   a million runs and a thousand loads, watching resident memory
   fmt                   format Rust sources
   doc                   API documentation into target/doc
@@ -90,6 +95,7 @@ fn run() -> Result<ExitCode> {
             arguments.finish()?;
             package::package(&repo, profile, check)?;
         }
+        "bench" => bench::bench(&repo, arguments)?,
         "soak" => soak(&repo, arguments)?,
         "fmt" => process::run(cargo(&repo).args(["fmt", "--all"]).args(arguments.rest()))?,
         "doc" => {
@@ -128,6 +134,7 @@ fn example(repo: &Repo, mut arguments: Arguments) -> Result<()> {
 
 /// The leak check of the TensorFlow layer. It lives there, where the sessions are.
 fn soak(repo: &Repo, arguments: Arguments) -> Result<()> {
+    arguments.finish_own()?;
     setup::everything(repo)?;
     let mut command = cargo(repo);
     command.args(["run", "--release", "-p", "tensorgate-tensorflow"]);

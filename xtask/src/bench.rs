@@ -1,0 +1,87 @@
+//! `cargo xtask bench`: the figures of docs/benchmarks.md, on this machine.
+//!
+//! Three parts: a request through the whole server, the sandbox alone, the parser. All are built
+//! with the features of the whole workspace, so that they share what is expensive to build.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::arguments::Arguments;
+use crate::examples;
+use crate::guests;
+use crate::host;
+use crate::process::{self, cargo};
+use crate::repo::{Profile, Repo};
+use crate::server;
+use crate::setup;
+
+const MODEL: &str = "half_plus_two";
+
+/// Runs the part that was asked for, or all; what follows `--` goes to the request benchmark.
+pub(crate) fn bench(repo: &Repo, mut arguments: Arguments) -> Result<()> {
+    let part = arguments.word();
+    arguments.finish_own()?;
+    let rest = arguments.rest();
+    match part.as_deref() {
+        None => {
+            request(repo, &rest)?;
+            sandbox(repo)?;
+            parse(repo)
+        }
+        Some("request") => request(repo, &rest),
+        Some("sandbox") => sandbox(repo),
+        Some("parse") => parse(repo),
+        Some(other) => bail!("no part `{other}`: expected request, sandbox or parse"),
+    }
+}
+
+fn request(repo: &Repo, rest: &[String]) -> Result<()> {
+    let python = setup::python(repo)?;
+    examples::export(repo, &python, examples::find(MODEL)?)?;
+    server::build(repo, Profile::Release)?;
+    host::build_release(repo, &["--bin", "tensorgate-bench"])?;
+    process::run(
+        built(repo, "tensorgate-bench")
+            .arg(repo.server(Profile::Release))
+            .arg(repo.models().join(MODEL))
+            .args(rest)
+            // TensorFlow's log would stand between the figures.
+            .env("TF_CPP_MIN_LOG_LEVEL", "3"),
+    )
+}
+
+fn sandbox(repo: &Repo) -> Result<()> {
+    guests::build(repo)?;
+    host::build_release(repo, &["--example", "sandbox_cost"])?;
+    process::run(&mut built(repo, "examples/sandbox_cost"))
+}
+
+fn parse(repo: &Repo) -> Result<()> {
+    setup::wasm_target(repo)?;
+    let mut component = cargo(repo);
+    component.args([
+        "build",
+        "--profile",
+        "guest",
+        "--target",
+        setup::WASM_TARGET,
+    ]);
+    component.arg("--target-dir").arg(guests::target(repo));
+    component.args([
+        "--package",
+        "tensorgate-logic",
+        "--example",
+        "parse_in_wasm",
+    ]);
+    process::run(&mut component)?;
+    host::build_release(repo, &["--example", "parser"])?;
+    process::run(&mut built(repo, "examples/parser"))
+}
+
+/// What [`host::build_release`] has built.
+fn built(repo: &Repo, name: &str) -> Command {
+    let mut command = Command::new(repo.target().join("release").join(name));
+    command.current_dir(repo.root());
+    command
+}
