@@ -7,7 +7,8 @@ use half::{bf16, f16};
 use tensorgate_types::{DType, Error, Result, StringData, element_count};
 
 use crate::inference::{Output, OutputData};
-use crate::json::write::{Pretty, push_integer, push_string};
+use crate::json::digits::push_integer;
+use crate::json::write::{Pretty, push_string};
 use crate::json::{base64, decimal};
 use crate::request::Format;
 

@@ -6,6 +6,8 @@
 //! error is known; where that error could matter (near a half, far from 1) the standard library's
 //! exact formatting decides.
 
+use super::digits;
+
 /// Powers of ten that a double holds exactly.
 pub(crate) const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
@@ -29,32 +31,41 @@ struct Decimal {
 
 /// Appends a float.
 pub(crate) fn push_f32(value: f32, out: &mut Vec<u8>) {
-    if !push_sign_and_special(f64::from(value), out) {
-        let magnitude = value.abs();
-        let short = short_f32(magnitude).unwrap_or_else(|| {
-            let text = format!("{magnitude:.5e}");
-            (text.parse() == Ok(magnitude)).then(|| exact(&text, SHORT))
-        });
-        let decimal = short
-            .or_else(|| scaled(f64::from(magnitude), FLOAT))
-            .unwrap_or_else(|| exact(&format!("{magnitude:.8e}"), FLOAT));
-        push_general(decimal, out);
+    if push_sign_and_special(f64::from(value), out) {
+        return;
     }
+    let magnitude = value.abs();
+    let long = scaled(f64::from(magnitude), FLOAT);
+    // A float (if not subnormal) is within 2^-24 of what six digits can say, or six digits will
+    // not do: that is 60 units of the ninth digit.
+    let is_long = |decimal: &Decimal| {
+        magnitude >= f32::MIN_POSITIVE && (64..936).contains(&(decimal.mantissa % 1000))
+    };
+    if let Some(long) = long.filter(is_long) {
+        return push_general(long, out);
+    }
+    let short = short_f32(magnitude).unwrap_or_else(|| {
+        let text = format!("{magnitude:.5e}");
+        (text.parse() == Ok(magnitude)).then(|| exact(&text, SHORT))
+    });
+    let decimal = short
+        .or(long)
+        .unwrap_or_else(|| exact(&format!("{magnitude:.8e}"), FLOAT));
+    push_general(decimal, out);
 }
 
 /// Appends a double.
 pub(crate) fn push_f64(value: f64, out: &mut Vec<u8>) {
-    if !push_sign_and_special(value, out) {
-        let magnitude = value.abs();
-        let short = short_f64(magnitude).unwrap_or_else(|| {
-            let text = format!("{magnitude:.5e}");
-            (text.parse() == Ok(magnitude)).then(|| exact(&text, SHORT))
-        });
-        push_general(
-            short.unwrap_or_else(|| exact(&format!("{magnitude:.16e}"), DOUBLE)),
-            out,
-        );
+    if push_sign_and_special(value, out) {
+        return;
     }
+    let magnitude = value.abs();
+    let short = short_f64(magnitude).unwrap_or_else(|| {
+        let text = format!("{magnitude:.5e}");
+        (text.parse() == Ok(magnitude)).then(|| exact(&text, SHORT))
+    });
+    let decimal = short.unwrap_or_else(|| exact(&format!("{magnitude:.16e}"), DOUBLE));
+    push_general(decimal, out);
 }
 
 /// Appends what needs no digits; says whether that was all.
@@ -100,8 +111,9 @@ fn short_f64(value: f64) -> Option<Option<Decimal>> {
     if power.unsigned_abs() as usize >= POWERS.len() {
         return None;
     }
-    let back = scale(mantissa.round(), power)?;
-    Some((back == value).then(|| normalized(mantissa.round(), exponent, SHORT)))
+    let rounded = (mantissa + 0.5).floor();
+    let back = scale(rounded, power)?;
+    Some((back == value).then(|| normalized(rounded, exponent, SHORT)))
 }
 
 /// `value` times ten to the `power`, with an error of at most one rounding for each 22 of it.
@@ -181,6 +193,17 @@ fn exact(text: &str, precision: u32) -> Decimal {
 
 /// Appends as C's `%g` does, and `.0` if that leaves neither a point nor an exponent.
 fn push_general(decimal: Decimal, out: &mut Vec<u8>) {
+    let places = match decimal.precision {
+        SHORT => Some(1000),
+        FLOAT => Some(1),
+        _ => None,
+    };
+    if let Some(places) = places
+        && (-4..decimal.precision as i32).contains(&decimal.exponent)
+    {
+        // Six or nine digits, the usual case, made into nine.
+        return digits::push_fixed(decimal.mantissa as u32 * places, decimal.exponent, out);
+    }
     let start = out.len();
     push_plain(decimal, out);
     if !out[start..].iter().any(|byte| matches!(byte, b'.' | b'e')) {

@@ -1,11 +1,12 @@
 //! A value printed for an error message: pretty, arrays on one line, cut once it is long.
 
 use super::decimal;
+use super::digits::push_integer;
 use super::number::{self, Number};
 use super::syntax::{peek, skip_whitespace};
 use super::text;
 use super::walk::scalar_token;
-use super::write::{Pretty, push_integer};
+use super::write::Pretty;
 
 /// Nothing more is printed once this many bytes are. Looked at between tokens, so that one long
 /// string is printed whole.

@@ -8,6 +8,7 @@
 
 pub(crate) mod base64;
 pub(crate) mod decimal;
+pub(crate) mod digits;
 pub(crate) mod dump;
 pub(crate) mod number;
 pub(crate) mod syntax;

@@ -149,24 +149,6 @@ pub(crate) fn push_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends an integer.
-pub(crate) fn push_integer(negative: bool, mut magnitude: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (magnitude % 10) as u8;
-        magnitude /= 10;
-        if magnitude == 0 {
-            break;
-        }
-    }
-    if negative {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,14 +194,5 @@ mod tests {
     fn escapes_what_must_be_escaped() {
         let all = text(|w| w.string("\"\\/\u{8}\u{c}\n\r\t\u{1f}\u{7f}é".as_bytes()));
         assert_eq!(all, "\"\\\"\\\\/\\b\\f\\n\\r\\t\\u001F\u{7f}é\"");
-    }
-
-    #[test]
-    fn writes_integers_to_their_limits() {
-        let mut out = Vec::new();
-        push_integer(true, 1 << 63, &mut out);
-        push_integer(false, u64::MAX, &mut out);
-        push_integer(false, 0, &mut out);
-        assert_eq!(out, b"-9223372036854775808184467440737095516150");
     }
 }
