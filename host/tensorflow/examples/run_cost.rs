@@ -7,7 +7,8 @@
 //! Runs half_plus_two with one number, from one caller. The layers take turns, in rounds, so that
 //! a machine that grows slower meanwhile is slower for all of them; the median of the rounds and
 //! the fastest are printed. The session alone is what this crate's own calls cost without making
-//! tensors, names or errors: feeds and fetches are set up once.
+//! tensors, names or errors: feeds and fetches are set up once. Once as TensorFlow computes by
+//! default, on its inter-op pool, and once as everything below it does, on the calling thread.
 
 #![expect(clippy::print_stdout, reason = "prints a table")]
 
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tensorgate_engine::{NamedTensors, Predictor, RunPool, RunPoolOptions, RunRequest};
-use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader};
+use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader, Scheduling};
 use tensorgate_types::{DType, Deadline, Result as RunResult, Signatures, Tensor};
 
 const ROUNDS: usize = 21;
@@ -38,9 +39,16 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     );
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tensorgate/test-models");
     let started = Instant::now();
-    let model = SavedModelLoader::new(library).load(&models.join("half_plus_two/00000123"))?;
+    let dir = models.join("half_plus_two/00000123");
+    let loader = SavedModelLoader::new(library);
+    let model = loader.load(&dir)?;
     println!("load half_plus_two: {:.0?}", started.elapsed());
     let model = Arc::new(model);
+    let on_pool = SavedModelLoader {
+        scheduling: Scheduling::InterOpPool,
+        ..loader
+    };
+    let on_pool = on_pool.load(&dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_time()
@@ -53,7 +61,8 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let limited = request(Deadline::after(Duration::from_secs(3600)))?;
 
     let mut layers = [
-        Layer::new("session alone"),
+        Layer::new("session alone, inter-op pool"),
+        Layer::new("session alone, calling thread"),
         Layer::new("SavedModel::run"),
         Layer::new("SavedModel::run with a deadline"),
         Layer::new("RunPool::run"),
@@ -62,16 +71,17 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     ];
     let nothing = Arc::new(Nothing(Arc::clone(&model)));
     for _round in 0..ROUNDS {
-        layers[0].round(per_round, || model.run_bare(&forever, per_round))?;
-        layers[1].round(per_round, || repeat(&model, &forever, per_round))?;
-        layers[2].round(per_round, || repeat(&model, &limited, per_round))?;
-        layers[3].round(per_round, || {
+        layers[0].round(per_round, || on_pool.run_bare(&forever, per_round))?;
+        layers[1].round(per_round, || model.run_bare(&forever, per_round))?;
+        layers[2].round(per_round, || repeat(&model, &forever, per_round))?;
+        layers[3].round(per_round, || repeat(&model, &limited, per_round))?;
+        layers[4].round(per_round, || {
             runtime.block_on(hop(&pool, &model, &forever, per_round))
         })?;
-        layers[4].round(per_round, || {
+        layers[5].round(per_round, || {
             runtime.block_on(hop(&pool, &model, &limited, per_round))
         })?;
-        layers[5].round(per_round, || {
+        layers[6].round(per_round, || {
             runtime.block_on(hop(&pool, &nothing, &forever, per_round))
         })?;
     }

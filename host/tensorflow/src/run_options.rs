@@ -27,7 +27,8 @@ impl RunOptions {
         Self { bytes, len }
     }
 
-    /// TensorFlow's pool computes, until the deadline: `timeout_in_ms`. `None` when there is no deadline; otherwise what is left of it.
+    /// TensorFlow's pool computes, until the deadline: what is left of it is `timeout_in_ms`.
+    /// `None` when there is none.
     pub(crate) fn for_deadline(deadline: Deadline) -> Option<Self> {
         deadline.remaining().map(Self::with_timeout)
     }

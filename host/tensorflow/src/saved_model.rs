@@ -166,7 +166,8 @@ impl SavedModel {
     }
 
     /// Runs the session `runs` times with nothing around it: tensors are made once, outputs are
-    /// deleted unread. For measuring what the rest costs.
+    /// deleted unread. On the threads that [`run`](Predictor::run) would use. For measuring what
+    /// the rest costs.
     ///
     /// # Errors
     /// As [`run`](Predictor::run).
@@ -186,9 +187,11 @@ impl SavedModel {
         }
         let mut status = Status::new(self.library.api());
         let mut fetched = vec![std::ptr::null_mut(); outputs.len()];
+        let options = self.options(request.deadline);
         for _run in 0..runs {
+            let options = options.as_ref().map(RunOptions::as_slice);
             self.session
-                .call(None, inputs, &feeds, outputs, &mut fetched, &mut status);
+                .call(options, inputs, &feeds, outputs, &mut fetched, &mut status);
             status.check()?;
             for raw in &fetched {
                 // SAFETY: the run was a success, so that each slot has a tensor, ours to delete.
