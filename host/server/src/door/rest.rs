@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tensorgate_edge as edge;
 use tensorgate_types::{Deadline, Error};
 
+use super::budget::{Budget, Reserved};
 use super::fault::Fault;
 use super::{Door, Handler, body, cors, request_id};
 
@@ -65,7 +67,11 @@ async fn answer<H: Handler>(
         body: held.bytes.clone(),
     };
     match handler.handle(request, deadline).await {
-        Ok(response) => into_http(response),
+        Ok(response) => {
+            // The request's bytes are done with; what is held from now on is the answer.
+            drop(held);
+            into_http(response, &door.budget)
+        }
         Err(error) => {
             log(&error, id);
             Err(Fault::from(&error))
@@ -98,14 +104,44 @@ fn passed_on(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-fn into_http(response: edge::RestResponse) -> Result<Response, Fault> {
+/// The answer's bytes, counted until the last of them was sent or the client has gone.
+struct Held {
+    bytes: Bytes,
+    _reserved: Reserved,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A small body can ask for a large answer, and a client need not read it: answers count against
+/// the same budget as bodies.
+fn hold(bytes: Bytes, budget: &Budget) -> Result<Bytes, Fault> {
+    let mut reserved = budget.reserve_nothing();
+    if !reserved.grow_to(bytes.len()) {
+        return Err(Fault::from(&Error::unavailable(format!(
+            "the answer has {} bytes, and all requests and answers together may take {} \
+             (--max_buffered_bytes); try again later",
+            bytes.len(),
+            budget.limit()
+        ))));
+    }
+    Ok(Bytes::from_owner(Held {
+        bytes,
+        _reserved: reserved,
+    }))
+}
+
+fn into_http(response: edge::RestResponse, budget: &Budget) -> Result<Response, Fault> {
     let broken = |what: String| {
         Fault::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!("the gateway component answered with {what}"),
         )
     };
-    let mut http = Response::new(response.body.into());
+    let mut http = Response::new(hold(response.body, budget)?.into());
     *http.status_mut() = StatusCode::from_u16(response.status)
         .map_err(|_| broken(format!("the status {}", response.status)))?;
     for (name, value) in response.headers {

@@ -21,8 +21,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
+use tokio_io_timeout::TimeoutStream;
 
-/// How long a connection may be silent before a request, as in the original.
+/// How long a connection may be silent before a request, and how long a client may take nothing
+/// of its answer, as in the original.
 const IDLE: Duration = Duration::from_secs(50);
 
 /// How many connections there may be on one port. More wait in the kernel's queue: each costs a
@@ -192,8 +194,12 @@ async fn serve_connection<S, B>(
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(IDLE);
+    let mut stream = TimeoutStream::new(stream);
+    // An answer that nobody takes is held in memory. Reading has other clocks: while a request
+    // runs, a client is rightly silent.
+    stream.set_write_timeout(Some(IDLE));
     let connection = builder
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
         .into_owned();
     // What ends a connection early (the client left, it was silent, it spoke no HTTP) is the
     // client's affair, and requests log their own errors.

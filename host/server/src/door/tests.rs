@@ -102,6 +102,21 @@ async fn passes_on_what_the_component_needs_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn answers_that_nobody_reads_count_until_they_are_gone() {
+    let tight = DoorOptions {
+        max_buffered_bytes: 10,
+        ..options()
+    };
+    let door = door_with(tight, Echo::default());
+    let unread = body(send(&door, post("/v1/x", "6 byte")).await).await;
+    assert_eq!(door.budget.used(), 6);
+    assert_eq!(send(&door, post("/v1/x", "6 more")).await.status(), 503);
+    drop(unread);
+    assert_eq!(door.budget.used(), 0);
+    assert_eq!(send(&door, post("/v1/x", "6 more")).await.status(), 418);
+}
+
+#[tokio::test]
 async fn no_timeout_is_no_deadline() {
     let echo = Echo::default();
     let seen = Arc::clone(&echo.seen);

@@ -90,8 +90,8 @@ pub(crate) const OWN: &[Row] = &[
         Value::Other("bytes", |o, v| {
             bytes(v).map(|bytes| o.max_buffered_bytes = bytes)
         }),
-        "How much all bodies being read or handled may take together; beyond it requests are \
-         answered with 503.",
+        "How much the bodies of all requests and answers may take together; beyond it requests \
+         are answered with 503.",
     ),
     acts(
         "run_threads",
