@@ -25,6 +25,10 @@ const WASMTIME: &[(&str, &str)] = &[
         "tests/tests/spin.rs",
         "runs the shell as Spin does, with Spin's own runtime",
     ),
+    (
+        "tests/bench/examples/parser.rs",
+        "measures the parser in a sandbox of its own, with and without deadline checks",
+    ),
     ("tests/tests/tidy.rs", "says who may"),
 ];
 
@@ -171,7 +175,7 @@ fn large_dependencies_are_named_by_one_crate() {
     }
     for (path, dependencies) in manifests() {
         for (dependency, owners) in [
-            ("wasmtime", &["host/edge", "tests"][..]),
+            ("wasmtime", &["host/edge", "tests", "tests/bench"][..]),
             ("axum", &["host/server"]),
             ("libloading", &["host/tensorflow"]),
         ] {
