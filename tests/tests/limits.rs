@@ -139,6 +139,10 @@ fn the_memory_of_all_bodies_is_bounded() {
         if answer.status != 200 {
             break (slow, answer);
         }
+        // Brought to its end, or what it holds could refuse the next one. An error: it was
+        // refused already.
+        let _refused = slow.send_raw(" ".repeat(800).as_bytes());
+        let _ended = slow.answer(false);
     };
     assert_eq!(full.status, 503);
     assert!(full.body.contains("--max_buffered_bytes"), "{}", full.body);
