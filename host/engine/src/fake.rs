@@ -12,9 +12,9 @@ use tensorgate_types::{
     TensorData, TensorInfo,
 };
 
-use crate::{NamedTensors, Predictor, RunRequest};
+use crate::{Call, NamedTensors, Predictor, RunRequest};
 
-type Behaviour = Box<dyn Fn(&RunRequest) -> Result<NamedTensors> + Send + Sync>;
+type Behaviour = Box<dyn Fn(&Call) -> Result<NamedTensors> + Send + Sync>;
 
 /// A model without a runtime.
 pub struct FakeModel {
@@ -50,11 +50,11 @@ impl FakeModel {
         self
     }
 
-    /// Another behaviour: outputs, an error, a panic.
+    /// Another behaviour, for each call: outputs, an error, a panic.
     #[must_use]
     pub fn with_behaviour(
         mut self,
-        behaviour: impl Fn(&RunRequest) -> Result<NamedTensors> + Send + Sync + 'static,
+        behaviour: impl Fn(&Call) -> Result<NamedTensors> + Send + Sync + 'static,
     ) -> Self {
         self.behaviour = Box::new(behaviour);
         self
@@ -77,11 +77,15 @@ impl Predictor for FakeModel {
         &self.signature_defs
     }
 
-    fn run(&self, request: &RunRequest) -> Result<NamedTensors> {
+    fn run(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
         if let Some(gate) = &self.gate {
             gate.pass();
         }
-        (self.behaviour)(request)
+        request
+            .calls
+            .iter()
+            .map(|call| (self.behaviour)(call))
+            .collect()
     }
 }
 
@@ -107,8 +111,8 @@ fn half_plus_two_signatures() -> Signatures {
     [(DEFAULT_SIGNATURE.to_owned(), signature)].into()
 }
 
-fn half_plus_two(request: &RunRequest) -> Result<NamedTensors> {
-    let Some((_, x)) = request.inputs.iter().find(|(name, _)| name == "x") else {
+fn half_plus_two(call: &Call) -> Result<NamedTensors> {
+    let Some((_, x)) = call.inputs.iter().find(|(name, _)| name == "x") else {
         return Err(Error::invalid_argument("the fake model wants an input x"));
     };
     let TensorData::Fixed(bytes) = x.data() else {

@@ -2,7 +2,7 @@
 //!
 //! Generic over [`Predictor`], so that everything here is tested without TensorFlow. In come a
 //! model and a [`RunRequest`] whose inputs have been checked; out come the outputs or an error
-//! with a code. Callers are asynchronous, runs block: [`RunPool`] stands between the two.
+//! with a code. One run may compute several signatures. Callers are asynchronous, runs block: [`RunPool`] stands between the two.
 //!
 //! ```text
 //! caller ── RunPool::run ──▶ bounded queue ──▶ tg-run-N ──▶ Predictor::run
@@ -20,6 +20,6 @@ mod run_pool;
 mod stage;
 mod stats;
 
-pub use predictor::{NamedTensors, Predictor, RunRequest};
+pub use predictor::{Call, NamedTensors, Predictor, RunRequest};
 pub use run_pool::{RunPool, RunPoolOptions};
 pub use stats::RunPoolStats;

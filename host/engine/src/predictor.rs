@@ -6,17 +6,38 @@ use tensorgate_types::{Deadline, Result, Signatures, Tensor};
 /// Tensors by the name that a signature gives them.
 pub type NamedTensors = Vec<(String, Tensor)>;
 
-/// One run of a model, as a caller asks for it.
+/// One signature of a run, with what goes in and what is wanted.
 #[derive(Debug, Clone)]
-pub struct RunRequest {
+pub struct Call {
     /// Which signature to run.
     pub signature: String,
-    /// Every input of the signature, once.
+    /// The inputs of the signature, each once; those with a default may be left out.
     pub inputs: NamedTensors,
     /// The outputs that are wanted; empty means all of the signature's.
     pub outputs: Vec<String>,
+}
+
+/// One run of a model, as a caller asks for it.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The signatures that are computed in it; nearly always one.
+    ///
+    /// All of them are one run of one graph: what they share is computed once, and a tensor of
+    /// the graph that one of them feeds is fed for all.
+    pub calls: Vec<Call>,
     /// When the answer is of no use any more.
     pub deadline: Deadline,
+}
+
+impl RunRequest {
+    /// A run of one signature.
+    #[must_use]
+    pub fn one(call: Call, deadline: Deadline) -> Self {
+        Self {
+            calls: vec![call],
+            deadline,
+        }
+    }
 }
 
 /// A loaded version of a model.
@@ -31,12 +52,14 @@ pub trait Predictor: Send + Sync + 'static {
     /// `tensorflow.SignatureDef`; ordered by name.
     fn signature_defs(&self) -> &[(String, Bytes)];
 
-    /// Runs the model once and waits for the outputs, which come ordered by name.
+    /// Runs the model once and waits for the outputs: for each call a list, in the order of the
+    /// calls, ordered by name.
     ///
-    /// The inputs have been checked against the signature.
+    /// The inputs have been checked against the signatures.
     ///
     /// # Errors
     /// `FAILED_PRECONDITION` for a signature that is not there, `INVALID_ARGUMENT` for an output
-    /// that is not, `DEADLINE_EXCEEDED`, and whatever the runtime says.
-    fn run(&self, request: &RunRequest) -> Result<NamedTensors>;
+    /// that is not, or when two calls feed different values to one tensor of the graph,
+    /// `DEADLINE_EXCEEDED`, and whatever the runtime says.
+    fn run(&self, request: &RunRequest) -> Result<Vec<NamedTensors>>;
 }

@@ -96,7 +96,7 @@ impl RunPool {
     /// `DEADLINE_EXCEEDED` at the request's deadline; `UNAVAILABLE` when too many wait, or when
     /// every thread is busy for callers whose time is up; `INTERNAL` when the model panics;
     /// whatever the model says.
-    pub async fn run<H>(&self, model: H, request: RunRequest) -> Result<NamedTensors>
+    pub async fn run<H>(&self, model: H, request: RunRequest) -> Result<Vec<NamedTensors>>
     where
         H: Deref<Target: Predictor> + Send + 'static,
     {
@@ -210,8 +210,8 @@ struct Caller<'a> {
 impl Caller<'_> {
     async fn wait(
         mut self,
-        answer: oneshot::Receiver<Result<NamedTensors>>,
-    ) -> Result<NamedTensors> {
+        answer: oneshot::Receiver<Result<Vec<NamedTensors>>>,
+    ) -> Result<Vec<NamedTensors>> {
         let answer = match self.deadline.instant() {
             None => Ok(answer.await),
             // Never early, and late by a millisecond at most: the timer's grain.
@@ -261,7 +261,7 @@ impl Waiting for Box<dyn Job> {
 struct Run<H> {
     model: H,
     request: RunRequest,
-    reply: oneshot::Sender<Result<NamedTensors>>,
+    reply: oneshot::Sender<Result<Vec<NamedTensors>>>,
     stage: Arc<Stage>,
 }
 

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tensorgate_engine::fake::{FakeModel, Gate};
-use tensorgate_engine::{NamedTensors, RunPool, RunPoolOptions, RunRequest};
+use tensorgate_engine::{Call, NamedTensors, RunPool, RunPoolOptions, RunRequest};
 use tensorgate_types::{DType, Deadline, Error, ErrorCode, Result, Tensor, TensorData};
 
 fn pool(threads: usize, queue: usize) -> RunPool {
@@ -19,12 +19,12 @@ fn pool(threads: usize, queue: usize) -> RunPool {
 
 fn request(deadline: Deadline) -> RunRequest {
     let x = Tensor::from_slice(DType::FLOAT, vec![3], &[1.0f32, 2.0, 5.0]).unwrap();
-    RunRequest {
+    let call = Call {
         signature: "serving_default".to_owned(),
         inputs: vec![("x".to_owned(), x)],
         outputs: vec![],
-        deadline,
-    }
+    };
+    RunRequest::one(call, deadline)
 }
 
 fn soon() -> Deadline {
@@ -32,8 +32,8 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(3600))
 }
 
-fn floats(outputs: &NamedTensors) -> Vec<f32> {
-    let TensorData::Fixed(bytes) = outputs[0].1.data() else {
+fn floats(outputs: &[NamedTensors]) -> Vec<f32> {
+    let TensorData::Fixed(bytes) = outputs[0][0].1.data() else {
         panic!("strings");
     };
     bytes
@@ -43,7 +43,7 @@ fn floats(outputs: &NamedTensors) -> Vec<f32> {
 }
 
 /// Polls once, so that the run is handed over.
-async fn hand_over<F: Future<Output = Result<NamedTensors>>>(mut run: std::pin::Pin<&mut F>) {
+async fn hand_over<F: Future<Output = Result<Vec<NamedTensors>>>>(mut run: std::pin::Pin<&mut F>) {
     let first = std::future::poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await;
     assert!(first.is_pending(), "{first:?}");
 }
@@ -63,6 +63,20 @@ async fn runs_a_model_and_gives_its_outputs() {
         .await;
     assert_eq!(floats(&outputs.unwrap()), [2.5, 3.0, 4.5]);
     assert_eq!(pool.stats().finished, 1);
+}
+
+#[tokio::test]
+async fn several_calls_are_one_run_with_a_list_of_outputs_each() {
+    let pool = pool(1, 1);
+    let gate = Gate::new();
+    gate.open();
+    let mut several = request(Deadline::NEVER);
+    several.calls.push(several.calls[0].clone());
+    let model = Arc::new(FakeModel::new().with_gate(&gate));
+    let outputs = pool.run(model, several).await.unwrap();
+    assert_eq!(outputs.len(), 2);
+    assert_eq!(floats(&outputs[1..]), [2.5, 3.0, 4.5]);
+    assert_eq!(gate.arrivals(), 1);
 }
 
 #[tokio::test]

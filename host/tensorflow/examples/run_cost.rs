@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tensorgate_engine::{NamedTensors, Predictor, RunPool, RunPoolOptions, RunRequest};
+use tensorgate_engine::{Call, NamedTensors, Predictor, RunPool, RunPoolOptions, RunRequest};
 use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader, Scheduling};
 use tensorgate_types::{DType, Deadline, Result as RunResult, Signatures, Tensor};
 
@@ -133,12 +133,12 @@ impl Layer {
 
 fn request(deadline: Deadline) -> RunResult<RunRequest> {
     let x = Tensor::from_slice(DType::FLOAT, vec![1], &[1.0f32])?;
-    Ok(RunRequest {
+    let call = Call {
         signature: "serving_default".to_owned(),
         inputs: vec![("x".to_owned(), x)],
         outputs: vec![],
-        deadline,
-    })
+    };
+    Ok(RunRequest::one(call, deadline))
 }
 
 fn repeat(model: &SavedModel, request: &RunRequest, runs: usize) -> RunResult<()> {
@@ -172,7 +172,7 @@ impl Predictor for Nothing {
         self.0.signature_defs()
     }
 
-    fn run(&self, _request: &RunRequest) -> RunResult<NamedTensors> {
+    fn run(&self, _request: &RunRequest) -> RunResult<Vec<NamedTensors>> {
         Ok(Vec::new())
     }
 }

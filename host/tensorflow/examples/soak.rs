@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use tensorgate_engine::{NamedTensors, Predictor, RunRequest};
+use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest};
 use tensorgate_tensorflow::{Library, Lookup, SavedModelLoader};
 use tensorgate_types::{DType, Deadline, StringData, Tensor, TensorData};
 
@@ -83,9 +83,9 @@ fn soak_runs(loader: &SavedModelLoader, models: &Path, runs: usize) -> Result<f6
     let mut memory = Memory::new("runs", runs);
     for run in 0..runs {
         if run % 2 == 0 {
-            check_numbers(&numbers.run(&number_request)?)?;
+            check_numbers(&numbers.run(&number_request)?[0])?;
         } else {
-            check_strings(&strings.run(&string_request)?, long)?;
+            check_strings(&strings.run(&string_request)?[0], long)?;
         }
         memory.step(run + 1)?;
     }
@@ -129,15 +129,15 @@ fn word() -> tensorgate_types::Result<Tensor> {
 }
 
 fn request(inputs: Vec<(&str, Tensor)>) -> RunRequest {
-    RunRequest {
+    let call = Call {
         signature: "serving_default".to_owned(),
         inputs: inputs
             .into_iter()
             .map(|(name, tensor)| (name.to_owned(), tensor))
             .collect(),
         outputs: vec![],
-        deadline: Deadline::NEVER,
-    }
+    };
+    RunRequest::one(call, Deadline::NEVER)
 }
 
 fn check_numbers(outputs: &NamedTensors) -> Result<(), AnyError> {

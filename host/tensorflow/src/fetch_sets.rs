@@ -11,16 +11,22 @@ use std::sync::{Mutex, PoisonError};
 /// a few hundred kilobytes.
 const LIMIT: usize = 64;
 
-/// The sets seen so far: which signature, which of its outputs.
+/// The sets seen so far: which signature, which of its outputs; or several, of several.
 #[derive(Debug, Default)]
 pub(crate) struct FetchSets {
-    seen: Mutex<HashSet<(usize, Box<[usize]>)>>,
+    seen: Mutex<HashSet<Box<[usize]>>>,
 }
 
 impl FetchSets {
-    /// Whether a run may have just these outputs: it had them before, or there is still room.
+    /// Whether a run may have just these outputs of a signature: it had them before, or there is
+    /// still room.
     pub(crate) fn admit(&self, signature: usize, outputs: &[usize]) -> bool {
-        let key = (signature, Box::from(outputs));
+        let key = std::iter::once(&signature).chain(outputs).copied();
+        self.admit_key(key.collect())
+    }
+
+    /// As [`admit`](Self::admit), for a set that something else says in numbers.
+    pub(crate) fn admit_key(&self, key: Box<[usize]>) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.contains(&key) || (seen.len() < LIMIT && seen.insert(key))
     }

@@ -138,6 +138,11 @@ impl Ports {
         self.outputs.len()
     }
 
+    /// The name of input `index`.
+    pub(crate) fn input_name(&self, index: usize) -> &str {
+        &self.inputs[index].name
+    }
+
     /// The name of output `index`.
     pub(crate) fn output_name(&self, index: usize) -> &str {
         &self.outputs[index].name

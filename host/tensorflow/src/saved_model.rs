@@ -13,7 +13,7 @@ use std::fmt;
 use std::path::Path;
 
 use bytes::Bytes;
-use tensorgate_engine::{NamedTensors, Predictor, RunRequest};
+use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest};
 use tensorgate_types::{Deadline, Error, Result, Signatures};
 
 use crate::describe::{self, Described};
@@ -27,6 +27,7 @@ use crate::run_options::RunOptions;
 use crate::scheduling::{self, Scheduling};
 use crate::session::Session;
 use crate::status::Status;
+use crate::together::{Part, Union};
 
 /// Loads SavedModels.
 #[derive(Debug, Clone)]
@@ -172,17 +173,12 @@ impl SavedModel {
     /// # Errors
     /// As [`run`](Predictor::run).
     pub fn run_bare(&self, request: &RunRequest, runs: usize) -> Result<()> {
-        let (_, runner) = self.runner(&request.signature)?;
-        let Runner::Ready {
-            ports,
-            inputs,
-            outputs,
-        } = runner
-        else {
-            return self.run(request).map(drop);
+        let [call] = request.calls.as_slice() else {
+            return Err(Error::invalid_argument("a bare run is of one call"));
         };
+        let (_, ports, inputs, outputs) = self.ready(&call.signature)?;
         let mut feeds = Feeds::with_capacity(self.library.api(), inputs.len());
-        for tensor in ports.arrange(&request.inputs)? {
+        for tensor in ports.arrange(&call.inputs)? {
             feeds.push(self.library, tensor, &self.copied)?;
         }
         let mut status = Status::new(self.library.api());
@@ -209,48 +205,36 @@ impl SavedModel {
         }
     }
 
-    fn runner(&self, signature: &str) -> Result<(usize, &Runner)> {
-        self.signatures
+    /// The signature's number and places.
+    fn ready(&self, signature: &str) -> Result<(usize, &Ports, &[TF_Output], &[TF_Output])> {
+        let index = self
+            .signatures
             .keys()
             .position(|name| name == signature)
-            .map(|index| (index, &self.runners[index]))
             .ok_or_else(|| {
                 Error::failed_precondition(format!(
                     "Serving signature key \"{signature}\" not found."
                 ))
-            })
-    }
-}
-
-impl Predictor for SavedModel {
-    fn signatures(&self) -> &Signatures {
-        &self.signatures
-    }
-
-    fn signature_defs(&self) -> &[(String, Bytes)] {
-        &self.signature_defs
-    }
-
-    fn run(&self, request: &RunRequest) -> Result<NamedTensors> {
-        if request.deadline.has_passed() {
-            return Err(Error::deadline_exceeded());
-        }
-        let (index, runner) = self.runner(&request.signature)?;
-        let (ports, inputs, outputs) = match runner {
+            })?;
+        match &self.runners[index] {
             Runner::Ready {
                 ports,
                 inputs,
                 outputs,
-            } => (ports, inputs, outputs),
-            Runner::Refused(error) => return Err(error.clone()),
-        };
-        let arranged = ports.arrange(&request.inputs)?;
-        let selected = ports.select(&request.outputs)?;
+            } => Ok((index, ports, inputs, outputs)),
+            Runner::Refused(error) => Err(error.clone()),
+        }
+    }
+
+    fn run_one(&self, call: &Call, deadline: Deadline) -> Result<NamedTensors> {
+        let (index, ports, inputs, outputs) = self.ready(&call.signature)?;
+        let arranged = ports.arrange(&call.inputs)?;
+        let selected = ports.select(&call.outputs)?;
         let mut feeds = Feeds::with_capacity(self.library.api(), arranged.len());
         for tensor in arranged {
             feeds.push(self.library, tensor, &self.copied)?;
         }
-        let options = self.options(request.deadline);
+        let options = self.options(deadline);
         let run =
             |outputs: &[TF_Output]| self.session.run(options.as_ref(), inputs, &feeds, outputs);
         let named = |(index, fetched): (usize, Fetched)| {
@@ -272,6 +256,73 @@ impl Predictor for SavedModel {
                 .zip(run(outputs)?)
                 .map(named)
                 .collect(),
+        }
+    }
+
+    fn run_together(&self, calls: &[Call], deadline: Deadline) -> Result<Vec<NamedTensors>> {
+        let mut names = Vec::with_capacity(calls.len());
+        let mut parts = Vec::with_capacity(calls.len());
+        for call in calls {
+            let (signature, ports, inputs, outputs) = self.ready(&call.signature)?;
+            let arranged = ports.arrange(&call.inputs)?.into_iter().enumerate();
+            names.push(ports);
+            parts.push(Part {
+                signature,
+                inputs: arranged
+                    .map(|(at, tensor)| (inputs[at], ports.input_name(at), tensor))
+                    .collect(),
+                outputs,
+                selected: ports
+                    .select(&call.outputs)?
+                    .unwrap_or_else(|| (0..outputs.len()).collect()),
+            });
+        }
+        let union = Union::of(&parts)?;
+        if !self.fetch_sets.admit_key(union.key) {
+            // No room for another set: one after another, with those that there are.
+            return calls
+                .iter()
+                .map(|call| self.run_one(call, deadline))
+                .collect();
+        }
+        let mut feeds = Feeds::with_capacity(self.library.api(), union.tensors.len());
+        for tensor in union.tensors {
+            feeds.push(self.library, tensor, &self.copied)?;
+        }
+        let options = self.options(deadline);
+        let fetched = self
+            .session
+            .run(options.as_ref(), &union.inputs, &feeds, &union.outputs)?
+            .map(|fetched| fetched.into_tensor("of a run of several signatures"))
+            .collect::<Result<Vec<_>>>()?;
+        let named = |(ports, (part, picks)): (&Ports, (Part<'_>, Vec<usize>))| {
+            let outputs = part.selected.into_iter().zip(picks);
+            outputs
+                .map(|(output, at)| (ports.output_name(output).to_owned(), fetched[at].clone()))
+                .collect()
+        };
+        let parts = parts.into_iter().zip(union.picks);
+        Ok(names.into_iter().zip(parts).map(named).collect())
+    }
+}
+
+impl Predictor for SavedModel {
+    fn signatures(&self) -> &Signatures {
+        &self.signatures
+    }
+
+    fn signature_defs(&self) -> &[(String, Bytes)] {
+        &self.signature_defs
+    }
+
+    fn run(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
+        if request.deadline.has_passed() {
+            return Err(Error::deadline_exceeded());
+        }
+        match request.calls.as_slice() {
+            [call] => Ok(vec![self.run_one(call, request.deadline)?]),
+            [] => Ok(Vec::new()),
+            calls => self.run_together(calls, request.deadline),
         }
     }
 }

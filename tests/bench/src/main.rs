@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use tensorgate_engine::{Predictor as _, RunRequest};
+use tensorgate_engine::{Call, Predictor as _, RunRequest};
 use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader};
 use tensorgate_types::{DType, Deadline, Tensor};
 
@@ -114,13 +114,12 @@ fn request_cost(binary: &Path, base_path: &Path, model: &SavedModel, count: usiz
 
 fn run(model: &SavedModel) -> Result<()> {
     let input = Tensor::from_slice(DType::FLOAT, vec![3], &[1.0f32, 2.0, 5.0])?;
-    let request = RunRequest {
+    let call = Call {
         signature: "serving_default".to_owned(),
         inputs: vec![("x".to_owned(), input)],
         outputs: Vec::new(),
-        deadline: Deadline::NEVER,
     };
-    model.run(&request)?;
+    model.run(&RunRequest::one(call, Deadline::NEVER))?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tensorgate_core::{Manager, ServableHandle};
 use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel};
-use tensorgate_engine::{Predictor, RunPool, RunRequest};
+use tensorgate_engine::{Call, Predictor, RunPool, RunRequest};
 use tensorgate_types::{
     Deadline, ModelSpec, ModelVersionStatus, Result, ServableId, ShapeCheck, Signatures,
 };
@@ -91,14 +91,16 @@ impl<P: Predictor> OpenModel for Pinned<P> {
         outputs: Vec<String>,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<NamedTensors>> {
-        let request = RunRequest {
+        let call = Call {
             signature: signature.to_owned(),
             inputs,
             outputs,
-            deadline,
         };
         // A handle of its own: the run may outlive the request that asked for it.
-        Box::pin(self.pool.run(self.handle.clone(), request))
+        let run = self
+            .pool
+            .run(self.handle.clone(), RunRequest::one(call, deadline));
+        Box::pin(async { Ok(run.await?.pop().unwrap_or_default()) })
     }
 }
 

@@ -40,7 +40,7 @@ async fn a_loop_is_stopped_by_tensorflow_at_the_deadline() {
         .run(Arc::clone(&model), steps(10, Deadline::NEVER))
         .await
         .unwrap();
-    assert_eq!(numbers::<i64>(output(&quick, "steps")), [10]);
+    assert_eq!(numbers::<i64>(output(&quick[0], "steps")), [10]);
 
     let soon = Deadline::after(Duration::from_millis(50));
     let error = pool
@@ -54,7 +54,7 @@ async fn a_loop_is_stopped_by_tensorflow_at_the_deadline() {
     // It would go on for ever if TensorFlow did not know of the deadline.
     until(|| pool.stats().running == 0 && pool.overdue() == 0).await;
     let again = pool.run(model, steps(10, Deadline::NEVER)).await.unwrap();
-    assert_eq!(numbers::<i64>(output(&again, "steps")), [10]);
+    assert_eq!(numbers::<i64>(output(&again[0], "steps")), [10]);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_session_itself_says_that_the_time_is_up() {
     let in_time = model
         .run(&steps(3, Deadline::after(Duration::from_secs(60))))
         .unwrap();
-    assert_eq!(numbers::<i64>(output(&in_time, "steps")), [3]);
+    assert_eq!(numbers::<i64>(output(&in_time[0], "steps")), [3]);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn many_callers_share_a_model() {
                 let wanted = request("serving_default", &[("x", floats(&[2], &[value, 1.0]))]);
                 let outputs = pool.run(Arc::clone(&model), wanted).await.unwrap();
                 assert_eq!(
-                    numbers::<f32>(output(&outputs, "doubled")),
+                    numbers::<f32>(output(&outputs[0], "doubled")),
                     [2.0 * value, 2.0]
                 );
             }

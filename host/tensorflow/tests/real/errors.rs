@@ -4,9 +4,11 @@ use std::path::Path;
 
 use tensorgate_engine::{Predictor, RunRequest};
 use tensorgate_tensorflow::{Library, SavedModelLoader, describe};
-use tensorgate_types::{DType, ErrorCode};
+use tensorgate_types::{DType, Deadline, ErrorCode};
 
-use crate::support::{floats, library, load, load_dir, model_dir, numbers, request, run, tensor};
+use crate::support::{
+    call, floats, library, load, load_dir, model_dir, numbers, request, run, tensor,
+};
 
 pub(crate) fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -159,10 +161,8 @@ fn wrong_requests_are_told_what_is_wrong() {
         error(&request("serving_default", &[])),
         "FAILED_PRECONDITION: Serving signature key \"serving_default\" not found."
     );
-    let unknown_output = RunRequest {
-        outputs: vec!["w".to_owned()],
-        ..request("add", &[("x", x.clone()), ("y", y)])
-    };
+    let wanted = call("add", &[("x", x.clone()), ("y", y)], &["w"]);
+    let unknown_output = RunRequest::one(wanted, Deadline::NEVER);
     assert_eq!(
         error(&unknown_output),
         "INVALID_ARGUMENT: output tensor alias not found in signature: w Outputs expected to be \

@@ -2,10 +2,10 @@
 
 use tensorgate_engine::{Predictor, RunRequest};
 use tensorgate_tensorflow::describe;
-use tensorgate_types::{DType, Tensor};
+use tensorgate_types::{DType, Deadline, Tensor};
 
 use crate::support::{
-    floats, load, model_dir, numbers, output, request, run, strings, tensor, texts,
+    bytes, call, floats, load, model_dir, numbers, output, run, strings, tensor, texts,
 };
 
 #[test]
@@ -89,14 +89,95 @@ fn inputs_and_outputs_of_several_types() {
 
 #[test]
 fn only_the_outputs_asked_for_come_back() {
-    let wanted = RunRequest {
-        outputs: vec!["total".to_owned(), "joined".to_owned()],
-        ..request("serving_default", &mixed_inputs())
-    };
-    let outputs = load("mixed").run(&wanted).unwrap();
+    let wanted = call("serving_default", &mixed_inputs(), &["total", "joined"]);
+    let wanted = RunRequest::one(wanted, Deadline::NEVER);
+    let outputs = load("mixed").run(&wanted).unwrap().remove(0);
     let names: Vec<&str> = outputs.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["joined", "total"]);
     assert_eq!(numbers::<f32>(&outputs[1].1), [4.5, 8.5]);
+}
+
+#[test]
+fn several_signatures_are_one_run() {
+    let model = load("signatures");
+    let x = floats(&[2], &[3.0, 8.0]);
+    let y = floats(&[2], &[2.0, 3.0]);
+    let inputs = [("x", x), ("y", y)];
+    let copied = model.copied();
+    let together = RunRequest {
+        calls: vec![
+            call("divide", &inputs, &["rest"]),
+            call("negate", &inputs[..1], &[]),
+            call("divide", &inputs, &[]),
+            call("add", &inputs, &[]),
+        ],
+        deadline: Deadline::NEVER,
+    };
+    let outputs = model.run(&together).unwrap();
+    let values = |call: usize, name: &str| numbers::<f32>(output(&outputs[call], name));
+    assert_eq!(outputs[0].len(), 1);
+    assert_eq!(values(0, "rest"), [1.0, 2.0]);
+    assert_eq!(values(1, "z"), [-3.0, -8.0]);
+    assert_eq!(values(2, "quotient"), [1.5, 8.0 / 3.0]);
+    assert_eq!(values(3, "z"), [5.0, 11.0]);
+    // Fetched once, shared by both.
+    assert_eq!(
+        bytes(output(&outputs[0], "rest")).as_ptr(),
+        bytes(output(&outputs[2], "rest")).as_ptr()
+    );
+    assert_eq!(model.copied(), copied);
+    // One executor for all of it, whatever the order of the calls.
+    let mut turned = together;
+    turned.calls.reverse();
+    model.run(&turned).unwrap();
+    assert_eq!(model.fetch_sets(), 1);
+}
+
+#[test]
+fn one_run_cannot_feed_two_values_to_one_tensor() {
+    let model = load("signatures");
+    let negate = |value: f32| call("negate", &[("x", floats(&[1], &[value]))], &[]);
+    let run = |calls| {
+        let deadline = Deadline::NEVER;
+        model.run(&RunRequest { calls, deadline })
+    };
+    let error = run(vec![negate(1.0), negate(2.0)]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "INVALID_ARGUMENT: input x is fed by two calls of one run, with different values; \
+         expected the same value"
+    );
+    let outputs = run(vec![negate(1.0), negate(1.0)]).unwrap();
+    assert_eq!(numbers::<f32>(&outputs[1][0].1), [-1.0]);
+    assert!(run(vec![]).unwrap().is_empty());
+    let unknown = run(vec![negate(1.0), call("nothing", &[], &[])]).unwrap_err();
+    assert_eq!(
+        unknown.message(),
+        "Serving signature key \"nothing\" not found."
+    );
+}
+
+#[test]
+fn past_the_bound_of_sets_several_signatures_are_run_one_by_one() {
+    let model = load("many_outputs");
+    let x = [("x", floats(&[1], &[0.0]))];
+    for subset in 1u32..=100 {
+        let names: Vec<String> = (0..8)
+            .filter(|bit| subset >> bit & 1 == 1)
+            .map(|bit| format!("y{bit}"))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let calls = vec![
+            call("serving_default", &x, &names),
+            call("serving_default", &x, &["y7"]),
+        ];
+        let deadline = Deadline::NEVER;
+        let outputs = model.run(&RunRequest { calls, deadline }).unwrap();
+        let given: Vec<&str> = outputs[0].iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(given, names);
+        assert_eq!(numbers::<f32>(output(&outputs[1], "y7")), [7.0]);
+    }
+    assert_eq!(model.fetch_sets(), 64);
 }
 
 #[test]
@@ -104,21 +185,22 @@ fn past_the_bound_a_subset_is_picked_from_all_outputs() {
     let model = load("many_outputs");
     let mut wrong = Vec::new();
     for subset in 1u32..=255 {
-        let wanted = RunRequest {
-            outputs: (0..8)
-                .filter(|bit| subset >> bit & 1 == 1)
-                .map(|bit| format!("y{bit}"))
-                .collect(),
-            ..request("serving_default", &[("x", floats(&[1], &[0.0]))])
-        };
-        let outputs = model.run(&wanted).unwrap();
+        let wanted: Vec<String> = (0..8)
+            .filter(|bit| subset >> bit & 1 == 1)
+            .map(|bit| format!("y{bit}"))
+            .collect();
+        let names: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let x = floats(&[1], &[0.0]);
+        let call = call("serving_default", &[("x", x)], &names);
+        let request = RunRequest::one(call, Deadline::NEVER);
+        let outputs = model.run(&request).unwrap().remove(0);
         let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
         let values: Vec<f32> = outputs.iter().map(|(_, y)| numbers::<f32>(y)[0]).collect();
         let expected: Vec<f32> = (0u8..8)
             .filter(|bit| subset >> bit & 1 == 1)
             .map(f32::from)
             .collect();
-        if names != wanted.outputs || values != expected {
+        if names != wanted || values != expected {
             wrong.push(subset);
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use bytemuck::Pod;
-use tensorgate_engine::{NamedTensors, Predictor, RunRequest};
+use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest};
 use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader};
 use tensorgate_types::{DType, Deadline, Result, StringData, Tensor, TensorData};
 
@@ -39,14 +39,17 @@ pub(crate) fn load(name: &str) -> SavedModel {
 }
 
 pub(crate) fn request(signature: &str, inputs: &[(&str, Tensor)]) -> RunRequest {
-    RunRequest {
+    RunRequest::one(call(signature, inputs, &[]), Deadline::NEVER)
+}
+
+pub(crate) fn call(signature: &str, inputs: &[(&str, Tensor)], outputs: &[&str]) -> Call {
+    Call {
         signature: signature.to_owned(),
         inputs: inputs
             .iter()
             .map(|(name, tensor)| ((*name).to_owned(), tensor.clone()))
             .collect(),
-        outputs: vec![],
-        deadline: Deadline::NEVER,
+        outputs: outputs.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
 
@@ -55,7 +58,7 @@ pub(crate) fn run(
     signature: &str,
     inputs: &[(&str, Tensor)],
 ) -> NamedTensors {
-    model.run(&request(signature, inputs)).unwrap()
+    model.run(&request(signature, inputs)).unwrap().remove(0)
 }
 
 pub(crate) fn tensor<T: Pod>(dtype: DType, shape: &[i64], values: &[T]) -> Tensor {
