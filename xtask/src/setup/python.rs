@@ -1,4 +1,5 @@
-//! A virtual environment with the packages of `examples/requirements.txt`.
+//! A virtual environment with the packages of `examples/requirements.txt`, and gRPC clients'
+//! (`tests/requirements.txt`) on top.
 //!
 //! Its TensorFlow wheel is the exporter of every model here, and holds the libtensorflow that the
 //! server opens.
@@ -24,6 +25,9 @@ import importlib.util as u, sys
 print(sys.version_info[1] if sys.version_info[0] == 3 else 0)
 print(all(u.find_spec(m) for m in ('venv', 'ensurepip')))
 print(sys.executable)";
+
+const PIP_FAILED: &str = "pip could not install it. It takes the settings that it always takes: \
+     PIP_INDEX_URL for a mirror, HTTPS_PROXY for a proxy. What it has downloaded is kept";
 
 /// A Python with TensorFlow.
 #[derive(Debug)]
@@ -81,17 +85,26 @@ pub(crate) fn python(repo: &Repo) -> Result<Python> {
     };
     let stamp = Stamp::new(
         repo.venv().join("tensorgate-stamp"),
-        format!(
-            "{} in {}\n",
-            digest(std::slice::from_ref(&requirements))?,
-            repo.venv().display()
-        ),
+        stamp_key(repo, &requirements)?,
     );
     // The interpreter is a link: it dangles when the Python that it came from is gone.
-    if stamp.is_current() && python.interpreter().is_file() {
-        return Ok(python);
+    if !(stamp.is_current() && python.interpreter().is_file()) {
+        make(repo, &python, &requirements, &stamp)?;
     }
+    clients(repo, &python)?;
+    Ok(python)
+}
 
+/// What an environment was made of, and where: one that was moved does not work.
+fn stamp_key(repo: &Repo, requirements: &PathBuf) -> Result<String> {
+    let environment = repo.venv();
+    // Several checkouts may share one through a link.
+    let place = environment.canonicalize().unwrap_or(environment);
+    let digest = digest(std::slice::from_ref(requirements))?;
+    Ok(format!("{digest} in {}\n", place.display()))
+}
+
+fn make(repo: &Repo, python: &Python, requirements: &Path, stamp: &Stamp) -> Result<()> {
     needs_avx()?;
     let base = find_base()?;
     progress::step("installing TensorFlow into .tensorgate/venv", || {
@@ -111,16 +124,36 @@ pub(crate) fn python(repo: &Repo) -> Result<Python> {
             python
                 .module("pip")
                 .args(["install", "--disable-pip-version-check", "--requirement"])
-                .arg(&requirements),
+                .arg(requirements),
         )
-        .context(
-            "pip could not install it. It takes the settings that it always takes: \
-             PIP_INDEX_URL for a mirror, HTTPS_PROXY for a proxy. What it has downloaded is kept",
-        )?;
+        .context(PIP_FAILED)?;
         python.libtensorflow()?;
         stamp.write()
-    })?;
-    Ok(python)
+    })
+}
+
+/// Adds what gRPC clients need; nothing that is there already is touched.
+fn clients(repo: &Repo, python: &Python) -> Result<()> {
+    let requirements = repo.root().join("tests/requirements.txt");
+    let stamp = Stamp::new(
+        repo.venv().join("tensorgate-clients-stamp"),
+        stamp_key(repo, &requirements)?,
+    );
+    if stamp.is_current() {
+        return Ok(());
+    }
+    progress::step("installing gRPC clients into .tensorgate/venv", || {
+        stamp.remove()?;
+        process::run(
+            python
+                .module("pip")
+                .args(["install", "--disable-pip-version-check", "--quiet"])
+                .args(["--no-deps", "--requirement"])
+                .arg(&requirements),
+        )
+        .context(PIP_FAILED)?;
+        stamp.write()
+    })
 }
 
 /// TensorFlow's wheels stop with an illegal instruction on a CPU without AVX: say so before.
