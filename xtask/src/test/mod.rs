@@ -4,7 +4,10 @@
 //! features, warnings are denied by the tools' own flags (RUSTFLAGS would make cargo rebuild all
 //! dependencies), and the examples and the package run the binary that the tests were built with.
 
+mod compatibility;
+mod record;
 mod steps;
+mod surface;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -12,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use self::steps::STEPS;
 pub(crate) use self::steps::doc;
+use self::steps::{COMPATIBILITY, STEPS};
 use crate::arguments::Arguments;
 use crate::progress;
 use crate::repo::Repo;
@@ -48,6 +51,10 @@ pub(crate) fn test(repo: &Repo, mut arguments: Arguments) -> Result<ExitCode> {
             progress::print(&format!("{:<14}{}\n", step.name, step.what));
         }
         return Ok(ExitCode::SUCCESS);
+    }
+    if chosen.iter().any(|step| step.name != COMPATIBILITY) {
+        // Only the tests of this run count. That step alone looks at those of the latest one.
+        record::clear(repo)?;
     }
 
     let mut outcomes: Vec<(&str, Outcome)> = Vec::new();

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::Step;
+use super::{Step, compatibility, record};
 use crate::examples;
 use crate::guests;
 use crate::host;
@@ -12,6 +12,9 @@ use crate::repo::{Profile, Repo};
 use crate::server;
 use crate::setup::{self, WASM_TARGET};
 use crate::stamp;
+
+/// The step that holds a page to the tests that ran before it.
+pub(super) const COMPATIBILITY: &str = "compatibility";
 
 /// Cheap first; what later steps need before them.
 pub(super) const STEPS: &[Step] = &[
@@ -54,6 +57,11 @@ pub(super) const STEPS: &[Step] = &[
         name: "test",
         what: "unit tests, suites and examples in documentation",
         run: test,
+    },
+    Step {
+        name: COMPATIBILITY,
+        what: "each row of docs/compatibility.md has a test that passed",
+        run: compatibility::check,
     },
     Step {
         name: "examples",
@@ -132,7 +140,7 @@ fn test(repo: &Repo) -> Result<()> {
     setup::everything(repo)?;
     guests::build(repo)?;
     host::build(repo)?;
-    process::run(host::command(repo, "test").arg("--no-fail-fast"))
+    record::run(repo, host::command(repo, "test").arg("--no-fail-fast"))
 }
 
 fn run_examples(repo: &Repo) -> Result<()> {
