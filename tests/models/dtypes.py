@@ -2,7 +2,9 @@
 
 import tensorflow as tf
 
-from common import model, save_v1, signature, v1
+from tensorflow.core.framework import attr_value_pb2, tensor_pb2
+
+from common import model, save_v1, save_v2, signature, v1
 
 SERVED = [
     "bfloat16",
@@ -46,6 +48,89 @@ def identity(directory):
         return signatures
 
     save_v1(directory / "1", build)
+
+
+# The list in which a TensorProto of the type has its elements, where it is not the integers'.
+LISTS = {
+    "bfloat16": "half_val",
+    "bool": "bool_val",
+    "complex128": "dcomplex_val",
+    "complex64": "scomplex_val",
+    "double": "double_val",
+    "float": "float_val",
+    "half": "half_val",
+    "int64": "int64_val",
+    "string": "string_val",
+    "uint32": "uint32_val",
+    "uint64": "uint64_val",
+}
+
+
+def _values(name, written):
+    """A value of three elements: as it lies in memory, as a list, or as one that is too short."""
+    proto = tensor_pb2.TensorProto(dtype=getattr(tf, ALIASES.get(name, name)).as_datatype_enum)
+    proto.tensor_shape.dim.add(size=3)
+    if written == "content":
+        size = {"string": 2}.get(name) or getattr(tf, ALIASES.get(name, name)).size
+        one = b"\x01" * size
+        # Of strings: the lengths, then the bytes.
+        content = b"\x01\x00\x02abc" if name == "string" else one + bytes(size) + one
+        proto.tensor_content = content
+        return proto
+    elements = {"string": [b"", b"\xff"], "bool": [False, True]}.get(name, [1, 2])
+    if name.startswith("complex"):
+        elements = [1, 2, 3, 4]
+    if written == "none":
+        elements = []
+    getattr(proto, LISTS.get(name, "int_val")).extend(elements)
+    return proto
+
+
+def _with_default(name, written):
+    """`same` is the default as TensorFlow reads it, `y` is the input."""
+    dtype = getattr(tf, ALIASES.get(name, name))
+    proto = _values(name, written)
+    x = v1.placeholder(dtype, name=f"{name}_{written}_x")
+    same = v1.get_default_graph().create_op(
+        "Const",
+        [],
+        [dtype],
+        attrs={
+            "value": attr_value_pb2.AttrValue(tensor=proto),
+            "dtype": attr_value_pb2.AttrValue(type=dtype.as_datatype_enum),
+        },
+    )
+    built = signature({"x": x}, {"y": tf.identity(x), "same": same.outputs[0]})
+    built.defaults["x"].CopyFrom(proto)
+    return built
+
+
+@model
+def defaults(directory):
+    """Inputs that a request may leave out: version 1 as TensorFlow exports the default of a
+    Python function, version 2 with a signature for each type and each way to write a value."""
+
+    class Scale(tf.Module):
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None], tf.float32, name="x"),
+                tf.TensorSpec([], tf.float32, name="factor"),
+            ]
+        )
+        def scale(self, x, factor=tf.constant(3.0)):
+            return {"y": x * factor}
+
+    module = Scale()
+    save_v2(directory / "1", module, {"serving_default": module.scale})
+
+    def build(session):
+        return {
+            f"{name}_{written}": _with_default(name, written)
+            for name in SERVED
+            for written in ("content", "list", "none")
+        }
+
+    save_v1(directory / "2", build)
 
 
 @model

@@ -69,6 +69,7 @@ fn tensor_info(info: wit::TensorInfo) -> (String, TensorInfo) {
         tensor_name: String::new(),
         dtype: DType::from_number(info.dtype),
         shape: info.shape,
+        optional: false,
     };
     (info.name, tensor)
 }

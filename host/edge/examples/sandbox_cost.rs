@@ -40,6 +40,7 @@ impl House {
             tensor_name: format!("{name}:0"),
             dtype: DType::FLOAT,
             shape: Some(vec![-1, 1]),
+            optional: false,
         };
         let signature = Signature {
             method_name: PREDICT_METHOD.to_owned(),

@@ -102,6 +102,7 @@ fn half_plus_two_signatures() -> Signatures {
         tensor_name: format!("{name}:0"),
         dtype: DType::FLOAT,
         shape: None,
+        optional: false,
     };
     let signature = Signature {
         method_name: PREDICT_METHOD.to_owned(),

@@ -9,7 +9,11 @@ use std::path::Path;
 use bytes::Bytes;
 use prost::Message;
 use tensorgate_proto::tensorflow as proto;
-use tensorgate_types::{DType, Error, ErrorCode, Result, Signature, Signatures, TensorInfo};
+use tensorgate_types::{
+    DType, Error, ErrorCode, Result, Signature, Signatures, Tensor, TensorInfo,
+};
+
+use crate::tensor_proto;
 
 /// One of the graphs in a SavedModel.
 #[derive(Debug, Clone)]
@@ -37,6 +41,9 @@ pub(crate) struct Described {
     pub(crate) signature_defs: Vec<(String, Bytes)>,
     /// Inputs and outputs that are not one dense tensor: (signature, tensor, what it is).
     pub(crate) not_dense: Vec<(String, String, &'static str)>,
+    /// The values of inputs that a request may leave out, by signature and input; or why one
+    /// cannot be read.
+    pub(crate) defaults: BTreeMap<(String, String), Result<Tensor>>,
 }
 
 /// Lists the graphs of the SavedModel in `dir`.
@@ -95,6 +102,7 @@ pub(crate) fn read_meta_graph(bytes: &[u8]) -> Result<Described> {
     let graph = proto::MetaGraphDef::decode(bytes).map_err(unreadable)?;
     let raw = RawMetaGraph::decode(bytes).map_err(unreadable)?;
     let mut not_dense = Vec::new();
+    let mut defaults = BTreeMap::new();
     for (name, signature) in &graph.signature_def {
         for (tensor, info) in signature.inputs.iter().chain(&signature.outputs) {
             let what = match &info.encoding {
@@ -104,16 +112,21 @@ pub(crate) fn read_meta_graph(bytes: &[u8]) -> Result<Described> {
             };
             not_dense.push((name.clone(), tensor.clone(), what));
         }
+        for (input, value) in &signature.defaults {
+            let place = (name.clone(), input.clone());
+            defaults.insert(place, tensor_proto::decode(value));
+        }
     }
     Ok(Described {
         signatures: signatures_of(&graph),
         signature_defs: raw.signature_def.into_iter().collect(),
         not_dense,
+        defaults,
     })
 }
 
 fn signatures_of(graph: &proto::MetaGraphDef) -> Signatures {
-    let tensors = |infos: &BTreeMap<String, proto::TensorInfo>| {
+    let tensors = |infos: &BTreeMap<String, proto::TensorInfo>| -> BTreeMap<String, TensorInfo> {
         infos
             .iter()
             .map(|(name, info)| (name.clone(), tensor_info(info)))
@@ -123,11 +136,14 @@ fn signatures_of(graph: &proto::MetaGraphDef) -> Signatures {
         .signature_def
         .iter()
         .map(|(name, def)| {
-            let signature = Signature {
+            let mut signature = Signature {
                 method_name: def.method_name.clone(),
                 inputs: tensors(&def.inputs),
                 outputs: tensors(&def.outputs),
             };
+            for (input, info) in &mut signature.inputs {
+                info.optional = def.defaults.contains_key(input);
+            }
             (name.clone(), signature)
         })
         .collect()
@@ -147,6 +163,7 @@ fn tensor_info(info: &proto::TensorInfo) -> TensorInfo {
         tensor_name,
         dtype: u32::try_from(info.dtype).map_or(DType::INVALID, DType::from_number),
         shape,
+        optional: false,
     }
 }
 
@@ -222,6 +239,31 @@ mod tests {
         let described = read_meta_graph(&raw.encode_to_vec()).unwrap();
         assert_eq!(described.signature_defs, [("s".to_owned(), def.into())]);
         assert_eq!(described.signatures["s"].method_name, "m");
+    }
+
+    #[test]
+    fn an_input_with_a_default_may_be_left_out() {
+        let mut graph = graph(vec![
+            ("x", dense("x:0", 1, None)),
+            ("y", dense("y:0", 1, None)),
+        ]);
+        let def = graph.signature_def.get_mut("s").unwrap();
+        let float = |content: Vec<u8>| proto::TensorProto {
+            dtype: 1,
+            tensor_content: content,
+            ..Default::default()
+        };
+        def.defaults = [
+            ("y".to_owned(), float(2.0f32.to_le_bytes().to_vec())),
+            ("nobody".to_owned(), float(vec![1])),
+        ]
+        .into();
+        let described = read_meta_graph(&graph.encode_to_vec()).unwrap();
+        let inputs = &described.signatures["s"].inputs;
+        assert!(!inputs["x"].optional && inputs["y"].optional);
+        let default = |input: &str| &described.defaults[&("s".to_owned(), input.to_owned())];
+        assert_eq!(default("y").as_ref().unwrap().shape(), &[0i64; 0]);
+        assert!(default("nobody").is_err());
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod saved_model;
 mod scheduling;
 mod session;
 mod status;
+mod tensor_proto;
 mod together;
 
 pub use describe::{MetaGraph, describe};

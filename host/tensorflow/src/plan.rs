@@ -6,6 +6,8 @@
 //!
 //! **Invariant:** decides, and calls nothing; places in the graph are opaque here.
 
+use std::collections::BTreeMap;
+
 use tensorgate_types::{DType, Error, Result, Signature, Tensor, TensorInfo};
 
 use crate::describe::Described;
@@ -28,6 +30,8 @@ pub(crate) struct Ports {
 struct Port {
     name: String,
     place: TF_Output,
+    /// What is fed when a request leaves it out; outputs have none.
+    default: Option<Tensor>,
 }
 
 /// Refuses a model with a signature that has a type which this build could not read back.
@@ -66,7 +70,7 @@ pub(crate) fn plan_all(
                 "signature {name} cannot be called: {tensor} is {what}"
             )));
         }
-        match ports(name, signature, &find) {
+        match ports(name, signature, &described.defaults, &find) {
             Ok(ports) => Plan::Ready(ports),
             Err(error) => Plan::Refused(error),
         }
@@ -77,6 +81,7 @@ pub(crate) fn plan_all(
 fn ports(
     signature_name: &str,
     signature: &Signature,
+    defaults: &BTreeMap<(String, String), Result<Tensor>>,
     find: &impl Fn(&str, i32) -> Option<TF_Output>,
 ) -> Result<Ports> {
     let port = |(name, info): (&String, &TensorInfo)| {
@@ -97,10 +102,26 @@ fn ports(
         Ok(Port {
             name: name.clone(),
             place,
+            default: None,
+        })
+    };
+    let input = |entry: (&String, &TensorInfo)| {
+        let default = defaults.get(&(signature_name.to_owned(), entry.0.clone()));
+        let default = default.cloned().transpose().map_err(|error| {
+            Error::failed_precondition(format!(
+                "signature {signature_name} cannot be called: the default of its input {} cannot \
+                 be read: {}",
+                entry.0,
+                error.message()
+            ))
+        })?;
+        Ok(Port {
+            default,
+            ..port(entry)?
         })
     };
     let ports = Ports {
-        inputs: signature.inputs.iter().map(port).collect::<Result<_>>()?,
+        inputs: signature.inputs.iter().map(input).collect::<Result<_>>()?,
         outputs: signature.outputs.iter().map(port).collect::<Result<_>>()?,
     };
     if ports.outputs.is_empty() {
@@ -148,10 +169,10 @@ impl Ports {
         &self.outputs[index].name
     }
 
-    /// A request's inputs in the order of the places.
+    /// A request's inputs in the order of the places, with defaults for those left out.
     ///
     /// They were checked long before; what is wrong here was changed on the way.
-    pub(crate) fn arrange<'a>(&self, inputs: &'a [(String, Tensor)]) -> Result<Vec<&'a Tensor>> {
+    pub(crate) fn arrange<'a>(&'a self, inputs: &'a [(String, Tensor)]) -> Result<Vec<&'a Tensor>> {
         let mut arranged = vec![None; self.inputs.len()];
         for (position, (name, tensor)) in inputs.iter().enumerate() {
             // Most callers send them in order.
@@ -173,7 +194,7 @@ impl Ports {
             .into_iter()
             .zip(&self.inputs)
             .map(|(tensor, port)| {
-                tensor.ok_or_else(|| {
+                tensor.or(port.default.as_ref()).ok_or_else(|| {
                     Error::invalid_argument(format!("input {} is missing", port.name))
                 })
             })
@@ -215,7 +236,7 @@ impl Ports {
 
 #[cfg(test)]
 mod tests {
-    use tensorgate_types::ErrorCode;
+    use tensorgate_types::{ErrorCode, TensorData};
 
     use super::*;
 
@@ -224,6 +245,7 @@ mod tests {
             tensor_name: tensor_name.to_owned(),
             dtype,
             shape: None,
+            optional: false,
         }
     }
 
@@ -243,6 +265,7 @@ mod tests {
             signatures: [("s".to_owned(), signature)].into(),
             signature_defs: vec![],
             not_dense: vec![],
+            defaults: BTreeMap::new(),
         }
     }
 
@@ -346,6 +369,36 @@ mod tests {
         ] {
             assert_eq!(ports.arrange(&named(names)).unwrap_err().message(), message);
         }
+    }
+
+    #[test]
+    fn an_input_left_out_gets_its_default() {
+        let tensor = |value: f32| Tensor::from_slice(DType::FLOAT, vec![], &[value]).unwrap();
+        let mut described = described(
+            &[("a", DType::FLOAT), ("b", DType::FLOAT)],
+            &[("y", DType::FLOAT)],
+        );
+        let b = || ("s".to_owned(), "b".to_owned());
+        described.defaults.insert(b(), Ok(tensor(2.0)));
+        let ports = ready(&described);
+        let given = [("a".to_owned(), tensor(1.0)), ("b".to_owned(), tensor(3.0))];
+        let arranged = ports.arrange(&given).unwrap();
+        assert!(std::ptr::eq(arranged[1], &raw const given[1].1));
+        let arranged = ports.arrange(&given[..1]).unwrap();
+        let TensorData::Fixed(bytes) = arranged[1].data() else {
+            panic!("a float");
+        };
+        assert_eq!(bytes.as_ref(), 2.0f32.to_le_bytes());
+        let message = "input a is missing";
+        assert_eq!(ports.arrange(&[]).unwrap_err().message(), message);
+
+        let damaged = Error::invalid_argument("it is damaged");
+        described.defaults.insert(b(), Err(damaged));
+        assert_eq!(
+            refused(&described),
+            "FAILED_PRECONDITION: signature s cannot be called: the default of its input b cannot \
+             be read: it is damaged"
+        );
     }
 
     #[test]

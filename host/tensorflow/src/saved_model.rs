@@ -76,6 +76,7 @@ impl SavedModelLoader {
             signatures,
             signature_defs,
             not_dense: _,
+            defaults: _,
         } = described;
         Ok(SavedModel {
             runners: plans.into_iter().map(Runner::new).collect(),

@@ -37,4 +37,6 @@ pub struct TensorInfo {
     pub dtype: DType,
     /// The dimensions, -1 where one is not known; `None` where not even the rank is.
     pub shape: Option<Vec<i64>>,
+    /// Whether a request may leave the input out, because the model has a default for it.
+    pub optional: bool,
 }

@@ -56,7 +56,8 @@ pub fn element_count(shape: &[i64]) -> Result<usize> {
 
 /// Checks the inputs of a request against a signature.
 ///
-/// `inputs` must be exactly the signature's: each name once, each of the declared type.
+/// `inputs` must be exactly the signature's, except that optional ones may be missing: each name
+/// once, each of the declared type.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT`, in TensorFlow Serving's words where it has some: which names are extra and
@@ -107,7 +108,11 @@ fn check_names(signature: &Signature, inputs: &[InputView<'_>]) -> Result<()> {
         .iter()
         .all(|input| signature.inputs.contains_key(input.name));
     let sent: BTreeSet<&str> = inputs.iter().map(|input| input.name).collect();
-    if all_known && sent.len() == inputs.len() && sent.len() == signature.inputs.len() {
+    let all_there = signature
+        .inputs
+        .iter()
+        .all(|(name, info)| info.optional || sent.contains(name.as_str()));
+    if all_known && all_there && sent.len() == inputs.len() {
         return Ok(());
     }
     let required: BTreeSet<&str> = signature.inputs.keys().map(String::as_str).collect();
@@ -135,6 +140,7 @@ mod tests {
             tensor_name: "t:0".to_owned(),
             dtype,
             shape: Some(shape.to_vec()),
+            optional: false,
         };
         Signature {
             method_name: crate::PREDICT_METHOD.to_owned(),
@@ -178,6 +184,27 @@ mod tests {
         assert_eq!(
             check(&[a, ("b", DType::INT32, &[1])], ShapeCheck::Lenient).unwrap_err(),
             "Expects input b to be string but int32 is provided"
+        );
+    }
+
+    #[test]
+    fn an_optional_input_may_be_missing() {
+        let mut signature = signature();
+        for info in signature.inputs.values_mut() {
+            info.optional = info.dtype == DType::STRING;
+        }
+        let a = InputView {
+            name: "a",
+            dtype: DType::FLOAT,
+            shape: &[1, 2],
+        };
+        assert!(validate_inputs(&signature, &[a], ShapeCheck::Strict).is_ok());
+        assert!(validate_inputs(&signature, &[a, a], ShapeCheck::Strict).is_err());
+        let error = validate_inputs(&signature, &[], ShapeCheck::Lenient).unwrap_err();
+        assert!(
+            error
+                .message()
+                .starts_with("input size does not match signature: 0!=2")
         );
     }
 

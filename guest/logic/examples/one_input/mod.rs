@@ -14,6 +14,7 @@ impl OneInput {
             tensor_name: String::new(),
             dtype,
             shape: None,
+            optional: false,
         };
         let signature = Signature {
             inputs: [("x".to_owned(), info)].into(),

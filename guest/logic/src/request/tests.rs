@@ -21,6 +21,7 @@ impl SignatureSource for Source {
                 tensor_name: String::new(),
                 dtype: *dtype,
                 shape: None,
+                optional: false,
             };
             ((*name).to_owned(), info)
         };

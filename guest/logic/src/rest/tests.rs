@@ -73,6 +73,7 @@ impl Model for FakeModel<'_> {
                 tensor_name: String::new(),
                 dtype,
                 shape: Some(vec![-1, 2]),
+                optional: false,
             };
             (name.to_owned(), info)
         };

@@ -76,6 +76,7 @@ fn signature(dtype: DType) -> Signature {
         tensor_name: format!("{name}:0"),
         dtype,
         shape: Some(vec![-1]),
+        optional: false,
     };
     Signature {
         method_name: PREDICT_METHOD.to_owned(),

@@ -5,7 +5,8 @@ use tensorgate_tensorflow::describe;
 use tensorgate_types::{DType, Deadline, Tensor};
 
 use crate::support::{
-    bytes, call, floats, load, model_dir, numbers, output, run, strings, tensor, texts,
+    bytes, call, floats, load, load_dir, model_dir, numbers, output, request, run, strings, tensor,
+    texts,
 };
 
 #[test]
@@ -155,6 +156,47 @@ fn one_run_cannot_feed_two_values_to_one_tensor() {
         unknown.message(),
         "Serving signature key \"nothing\" not found."
     );
+}
+
+#[test]
+fn an_input_that_is_left_out_gets_the_default_that_was_exported() {
+    let model = load("defaults");
+    let inputs = &model.signatures()["serving_default"].inputs;
+    assert!(!inputs["x"].optional && inputs["factor"].optional);
+    let x = ("x", floats(&[2], &[1.0, 2.0]));
+    let outputs = run(&model, "serving_default", std::slice::from_ref(&x));
+    assert_eq!(numbers::<f32>(&outputs[0].1), [3.0, 6.0]);
+    let given = run(
+        &model,
+        "serving_default",
+        &[x, ("factor", floats(&[], &[10.0]))],
+    );
+    assert_eq!(numbers::<f32>(&given[0].1), [10.0, 20.0]);
+    let error = model.run(&request("serving_default", &[])).unwrap_err();
+    assert_eq!(error.message(), "input x is missing");
+}
+
+#[test]
+fn defaults_of_every_type_are_what_tensorflow_reads() {
+    let model = load_dir(&model_dir("defaults").join("2")).unwrap();
+    assert_eq!(model.signatures().len(), 3 * 21);
+    for name in model.signatures().keys() {
+        let outputs = run(&model, name, &[]);
+        let (same, y) = (output(&outputs, "same"), output(&outputs, "y"));
+        assert_eq!(
+            (same.dtype(), same.shape()),
+            (y.dtype(), y.shape()),
+            "{name}"
+        );
+        if y.dtype() == DType::STRING {
+            assert_eq!(texts(y), texts(same), "{name}");
+        } else {
+            assert_eq!(bytes(y), bytes(same), "{name}");
+        }
+    }
+    // Not all of them are zeros.
+    let floats = run(&model, "float_list", &[]);
+    assert_eq!(numbers::<f32>(output(&floats, "y")), [1.0, 2.0, 2.0]);
 }
 
 #[test]
