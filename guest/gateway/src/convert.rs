@@ -88,20 +88,26 @@ pub(crate) fn signature(signature: wit::Signature) -> (Signature, ShapeCheck) {
     (signature, shapes)
 }
 
-pub(crate) fn input<'a>(input: &Input<'a>) -> wit::NamedTensorParam<'a> {
-    wit::NamedTensorParam {
+pub(crate) fn input<'a>(input: &Input<'a>) -> Result<wit::NamedTensorParam<'a>, Error> {
+    let data = match input.data {
+        InputData::Fixed(bytes) => wit::TensorDataParam::Fixed(bytes),
+        InputData::Strings { offsets, bytes } => {
+            wit::TensorDataParam::Strings(wit::StringDataParam { offsets, bytes })
+        }
+        InputData::InMessage(_) | InputData::StringsInMessage(_) => {
+            return Err(Error::internal(
+                "a request of the REST API has no message that a tensor could lie in",
+            ));
+        }
+    };
+    Ok(wit::NamedTensorParam {
         name: input.name,
         tensor: wit::TensorParam {
             dtype: input.dtype.number(),
             shape: input.shape,
-            data: match input.data {
-                InputData::Fixed(bytes) => wit::TensorDataParam::Fixed(bytes),
-                InputData::Strings { offsets, bytes } => {
-                    wit::TensorDataParam::Strings(wit::StringDataParam { offsets, bytes })
-                }
-            },
+            data,
         },
-    }
+    })
 }
 
 pub(crate) fn output(named: wit::NamedTensorResult) -> Result<Output, Error> {

@@ -1,7 +1,7 @@
 //! The logic crate's traits over the component's imports, and the component's export over the
 //! logic crate.
 
-use tensorgate_logic::{Inference, Input, Model, Output, rest};
+use tensorgate_logic::{Call, Inference, Model, Output, rest};
 use tensorgate_types::{ModelSpec, ModelVersionStatus, Result, ShapeCheck, Signature};
 
 use crate::bindings::exports::tensorgate::serving::rest::{Guest, Request, Response};
@@ -67,12 +67,19 @@ impl Model for inference::Model {
         self.signature_defs()
     }
 
-    fn predict(&self, signature: &str, inputs: &[Input<'_>]) -> Result<Vec<Output>> {
-        let inputs: Vec<_> = inputs.iter().map(convert::input).collect();
-        self.predict(signature, &inputs, &[])
-            .map_err(convert::error)?
-            .into_iter()
-            .map(convert::output)
-            .collect()
+    fn run(&self, calls: &[Call<'_>], _hold_from: u64) -> Result<Vec<Vec<Output>>> {
+        let run = |call: &Call<'_>| {
+            let inputs: Vec<_> = call
+                .inputs
+                .iter()
+                .map(convert::input)
+                .collect::<Result<_>>()?;
+            self.predict(call.signature, &inputs, call.outputs)
+                .map_err(convert::error)?
+                .into_iter()
+                .map(convert::output)
+                .collect()
+        };
+        calls.iter().map(run).collect()
     }
 }

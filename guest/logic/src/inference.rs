@@ -1,10 +1,13 @@
-//! Models that somebody else holds: the traits behind the WIT interface `inference`.
+//! Models that somebody else holds: the traits behind the WIT interfaces `inference` and
+//! `transfer`.
 //!
 //! Tensors go out as borrowed slices, so that a component hands its parsed buffers to the host
-//! without copying them first, and come back owned.
+//! without copying them first, and come back owned. Large ones need not enter the component at
+//! all: an input can be a part of the message that is being handled, and an output can stay with
+//! the host until the answer is put together.
 
 use tensorgate_types::{
-    DType, ModelSpec, ModelVersionStatus, Result, ShapeCheck, Signature, StringData,
+    DType, Error, ModelSpec, ModelVersionStatus, Result, ShapeCheck, Signature, StringData,
 };
 
 /// The models that can be called.
@@ -36,11 +39,48 @@ pub trait Model {
     /// All signatures as serialized `tensorflow.SignatureDef`s, in the order of their names.
     fn signature_defs(&self) -> Vec<(String, Vec<u8>)>;
 
-    /// Runs the model. The outputs come in the order of their names.
+    /// Runs several signatures in one run. One list of outputs per call, in the order of the
+    /// calls; outputs in the order of their names. Outputs of a fixed size with `hold_from` bytes
+    /// or more stay with the host, as [`OutputData::Held`].
     ///
     /// # Errors
     /// Whatever the host or TensorFlow says of the run.
-    fn predict(&self, signature: &str, inputs: &[Input<'_>]) -> Result<Vec<Output>>;
+    fn run(&self, calls: &[Call<'_>], hold_from: u64) -> Result<Vec<Vec<Output>>>;
+
+    /// Runs one signature and takes all its outputs in.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    fn predict(&self, signature: &str, inputs: &[Input<'_>]) -> Result<Vec<Output>> {
+        let call = Call {
+            signature,
+            inputs,
+            outputs: &[],
+        };
+        self.run(&[call], u64::MAX)?
+            .pop()
+            .ok_or_else(|| Error::internal("the run of one call gave no outputs"))
+    }
+}
+
+/// One signature, called.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// Its name.
+    pub signature: &'a str,
+    /// Its inputs.
+    pub inputs: &'a [Input<'a>],
+    /// The outputs that are wanted; none means all.
+    pub outputs: &'a [&'a str],
+}
+
+/// A part of the message that is being handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
 }
 
 /// A tensor on its way to a model.
@@ -68,6 +108,10 @@ pub enum InputData<'a> {
         /// All strings behind one another.
         bytes: &'a [u8],
     },
+    /// Of a fixed size, little-endian, as they lie in the message.
+    InMessage(Range),
+    /// Strings, each a part of the message.
+    StringsInMessage(&'a [Range]),
 }
 
 /// A tensor that a model gave.
@@ -90,4 +134,6 @@ pub enum OutputData {
     Fixed(Vec<u8>),
     /// Strings, any bytes.
     Strings(StringData),
+    /// Of a fixed size, and with the host; the number is for [`Chunk::Held`](crate::Chunk::Held).
+    Held(u32),
 }

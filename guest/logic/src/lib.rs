@@ -16,11 +16,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod grpc;
 mod inference;
 mod json;
+mod outcome;
 mod request;
 mod response;
 pub mod rest;
+mod services;
 
-pub use inference::{Inference, Input, InputData, Model, Output, OutputData};
+pub use inference::{Call, Inference, Input, InputData, Model, Output, OutputData, Range};
+pub use outcome::Outcome;
 pub use request::{Format, PredictRequest, SignatureSource, Tensor, Values, parse_predict};
+pub use services::{Chunk, LogEntry, MAX_READ, Message, Services};

@@ -130,6 +130,12 @@ impl<'a> Reader<'a> {
                 };
                 (strings.len() == left && output.dtype == DType::STRING, data)
             }
+            OutputData::Held(_) => {
+                return Err(Error::internal(format!(
+                    "the data of output {} stayed with the host",
+                    output.name
+                )));
+            }
         };
         if fits {
             Ok(Self { output, data, left })

@@ -10,6 +10,7 @@ mod buffer;
 mod deadline;
 mod dtype;
 mod error;
+mod management;
 mod servable;
 mod signature;
 mod tensor;
@@ -19,6 +20,7 @@ pub use buffer::{ALIGNMENT, AlignedBuffer};
 pub use deadline::Deadline;
 pub use dtype::DType;
 pub use error::{Error, ErrorCode, Result};
+pub use management::{LogKind, LoggingConfig, ModelConfig, ModelVersionPolicy, Settings};
 pub use servable::{ModelSpec, ModelVersionStatus, ServableId, ServableState, VersionChoice};
 pub use signature::{
     DEFAULT_SIGNATURE, INIT_OP_SIGNATURE, PREDICT_METHOD, Signature, Signatures, TensorInfo,

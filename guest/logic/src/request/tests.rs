@@ -57,6 +57,7 @@ pub(super) fn plain(request: &PredictRequest) -> Plain {
         let (offsets, bytes) = match tensor.as_input().data {
             InputData::Fixed(bytes) => (vec![], bytes.to_vec()),
             InputData::Strings { offsets, bytes } => (offsets.to_vec(), bytes.to_vec()),
+            other => panic!("JSON lies in no message: {other:?}"),
         };
         (tensor.name.clone(), tensor.shape.clone(), offsets, bytes)
     });

@@ -204,7 +204,7 @@ mod tests {
             let mut values = Values::new(dtype).unwrap();
             values.push_number(number).then(|| match values.as_data() {
                 InputData::Fixed(bytes) => bytes.to_vec(),
-                InputData::Strings { .. } => vec![],
+                _ => vec![],
             })
         };
         use Number::{Double, Natural, Negative};

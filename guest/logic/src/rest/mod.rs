@@ -13,6 +13,7 @@ use tensorgate_types::{Error, ErrorCode};
 
 use crate::inference::Inference;
 use crate::json::write::Pretty;
+use crate::outcome::Outcome;
 use route::{Api, Route};
 
 /// A request, whole.
@@ -47,23 +48,6 @@ impl Response {
             body,
         }
     }
-}
-
-/// How a request ended, for logs and metrics.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// The model that was asked for; empty when none was named.
-    pub model: String,
-    /// The version that answered, when one was opened.
-    pub version: Option<i64>,
-    /// `predict`, `classify`, `regress`, `status` or `metadata`; empty when it was none.
-    pub api: &'static str,
-    /// The signature that was run; empty when none was.
-    pub signature: String,
-    /// Rows in the batch; 0 when nothing was run.
-    pub rows: u64,
-    /// The canonical gRPC code; 0 for success.
-    pub code: u32,
 }
 
 /// What the original's HTTP library answers where nobody listens.

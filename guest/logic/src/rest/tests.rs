@@ -9,7 +9,7 @@ use tensorgate_types::{
 };
 
 use super::*;
-use crate::inference::{Input, InputData, Model, Output, OutputData};
+use crate::inference::{Call, Input, InputData, Model, Output, OutputData};
 
 /// Holds one model, `m`, version 3, that answers with its inputs under their own names.
 #[derive(Default)]
@@ -118,8 +118,15 @@ impl Model for FakeModel<'_> {
         vec![("serving_default".to_owned(), def.encode_to_vec())]
     }
 
-    fn predict(&self, signature: &str, inputs: &[Input<'_>]) -> Result<Vec<Output>> {
-        self.0.runs.borrow_mut().push(signature.to_owned());
+    fn run(&self, calls: &[Call<'_>], _hold_from: u64) -> Result<Vec<Vec<Output>>> {
+        calls.iter().map(|call| self.call(call)).collect()
+    }
+}
+
+impl FakeModel<'_> {
+    fn call(&self, call: &Call<'_>) -> Result<Vec<Output>> {
+        self.0.runs.borrow_mut().push(call.signature.to_owned());
+        let inputs = call.inputs;
         if inputs.is_empty() {
             let data = OutputData::Fixed(vec![1]);
             let (name, shape) = ("ok".to_owned(), vec![]);
@@ -136,6 +143,7 @@ impl Model for FakeModel<'_> {
                 InputData::Strings { offsets, bytes } => {
                     OutputData::Strings(StringData::new(offsets.to_vec(), bytes.to_vec().into())?)
                 }
+                other => panic!("JSON lies in no message: {other:?}"),
             };
             Ok(Output {
                 name: input.name.to_owned(),
