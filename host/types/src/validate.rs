@@ -1,21 +1,23 @@
 //! Does a request fit a signature? One answer for the gateway component and for the host.
 //!
-//! Names and types are always checked. Shapes are another matter: TensorFlow Serving does not
+//! Names are always checked. Types and shapes are another matter: TensorFlow Serving does not
 //! look at them, and its users' clients live on that (a feed of shape `[3]` to an input declared
-//! `[-1, 1]` runs element by element). So the usual check refuses nothing that TensorFlow could
-//! run, and [`ShapeCheck::Strict`] is for operators who want the signature taken at its word.
+//! `[-1, 1]` runs element by element, and models exist that declare an input of serialized
+//! examples as float). So the usual check refuses nothing that TensorFlow could run, which says
+//! for itself what a tensor of the graph cannot take; and [`ShapeCheck::Strict`] is for operators
+//! who want the signature taken at its word.
 
 use std::collections::BTreeSet;
 
-use crate::{DType, Error, Result, Signature};
+use crate::{DType, Error, Result, Signature, TensorInfo};
 
-/// How far shapes are checked against a signature.
+/// How far types and shapes are checked against a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ShapeCheck {
     /// Not at all: TensorFlow decides, as it does under TensorFlow Serving.
     #[default]
     Lenient,
-    /// Rank and every known dimension must agree.
+    /// The type, the rank and every known dimension must agree.
     Strict,
 }
 
@@ -57,42 +59,42 @@ pub fn element_count(shape: &[i64]) -> Result<usize> {
 /// Checks the inputs of a request against a signature.
 ///
 /// `inputs` must be exactly the signature's, except that optional ones may be missing: each name
-/// once, each of the declared type.
+/// once.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT`, in TensorFlow Serving's words where it has some: which names are extra and
-/// which are missing, or which input has which type instead of which.
+/// which are missing, or, when that is checked, which input is not what the signature says. One
+/// of the texts names the tensor of the graph; whoever knows no graph leaves names to the host.
 pub fn validate_inputs(
     signature: &Signature,
     inputs: &[InputView<'_>],
     shapes: ShapeCheck,
 ) -> Result<()> {
     check_names(signature, inputs)?;
-    for input in inputs {
-        // `check_names` has found every input in the signature.
-        let Some(info) = signature.inputs.get(input.name) else {
-            continue;
-        };
-        if info.dtype != input.dtype {
-            return Err(Error::invalid_argument(format!(
-                "Expects input {} to be {} but {} is provided",
-                input.name, info.dtype, input.dtype
-            )));
-        }
-        let fits = match (&info.shape, shapes) {
-            (_, ShapeCheck::Lenient) | (None, ShapeCheck::Strict) => true,
-            (Some(declared), ShapeCheck::Strict) => fits(declared, input.shape),
-        };
-        if !fits {
-            return Err(Error::invalid_argument(format!(
-                "Expects input {} to be of shape {:?} but {:?} is provided",
-                input.name,
-                info.shape.as_deref().unwrap_or_default(),
-                input.shape
-            )));
-        }
+    match shapes {
+        ShapeCheck::Lenient => Ok(()),
+        ShapeCheck::Strict => inputs
+            .iter()
+            // `check_names` has found every input in the signature.
+            .filter_map(|input| Some((input, signature.inputs.get(input.name)?)))
+            .try_for_each(|(input, info)| check_strictly(input, info)),
     }
-    Ok(())
+}
+
+fn check_strictly(input: &InputView<'_>, info: &TensorInfo) -> Result<()> {
+    if info.dtype != input.dtype {
+        return Err(Error::invalid_argument(format!(
+            "Expects input {} to be {} but {} is provided",
+            input.name, info.dtype, input.dtype
+        )));
+    }
+    match &info.shape {
+        Some(declared) if !fits(declared, input.shape) => Err(Error::invalid_argument(format!(
+            "Expects input {} to be of shape {declared:?} but {:?} is provided",
+            input.name, input.shape
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn fits(declared: &[i64], given: &[i64]) -> bool {
@@ -104,30 +106,53 @@ fn fits(declared: &[i64], given: &[i64]) -> bool {
 }
 
 fn check_names(signature: &Signature, inputs: &[InputView<'_>]) -> Result<()> {
-    let all_known = inputs
-        .iter()
-        .all(|input| signature.inputs.contains_key(input.name));
     let sent: BTreeSet<&str> = inputs.iter().map(|input| input.name).collect();
-    let all_there = signature
+    let declared: BTreeSet<&str> = signature.inputs.keys().map(String::as_str).collect();
+    let optional = || {
+        let infos = signature.inputs.iter();
+        infos.filter_map(|(name, info)| info.optional.then_some(name.as_str()))
+    };
+    // Counted as they were sent: a name that comes twice is one too many.
+    let fewer = inputs.len() < declared.len();
+    if inputs.len() > declared.len() || (fewer && optional().next().is_none()) {
+        return Err(Error::invalid_argument(format!(
+            "input size does not match signature: {}!={} len({{{}}}) != len({{{}}}). \
+             Sent extra: {{{}}}. Missing but required: {{{}}}.",
+            inputs.len(),
+            declared.len(),
+            list(sent.iter().copied()),
+            list(declared.iter().copied()),
+            list(sent.difference(&declared).copied()),
+            list(declared.difference(&sent).copied()),
+        )));
+    }
+    let missing = signature
         .inputs
         .iter()
-        .all(|(name, info)| info.optional || sent.contains(name.as_str()));
-    if all_known && all_there && sent.len() == inputs.len() {
-        return Ok(());
+        .find(|(name, info)| !info.optional && !sent.contains(name.as_str()));
+    if let Some((name, info)) = missing {
+        return Err(Error::invalid_argument(format!(
+            "Signature input alias: {name}(feed name: {}) not found in request and no default \
+             value provided. Inputs expected to be in the request {{{}}}, or default input alias \
+             set: {}",
+            info.tensor_name,
+            list(sent.iter().copied()),
+            list(optional()),
+        )));
     }
-    let required: BTreeSet<&str> = signature.inputs.keys().map(String::as_str).collect();
-    let list =
-        |names: &mut dyn Iterator<Item = &&str>| names.copied().collect::<Vec<_>>().join(",");
-    Err(Error::invalid_argument(format!(
-        "input size does not match signature: {}!={} len({{{}}}) != len({{{}}}). \
-         Sent extra: {{{}}}. Missing but required: {{{}}}.",
-        inputs.len(),
-        required.len(),
-        list(&mut sent.iter()),
-        list(&mut required.iter()),
-        list(&mut sent.difference(&required)),
-        list(&mut required.difference(&sent)),
-    )))
+    let used: BTreeSet<&str> = sent.intersection(&declared).copied().collect();
+    if used.len() != inputs.len() {
+        return Err(Error::invalid_argument(format!(
+            "Inputs contains invalid name. Used request inputs: {}, request input: {}",
+            list(used.iter().copied()),
+            list(sent.iter().copied()),
+        )));
+    }
+    Ok(())
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -166,25 +191,38 @@ mod tests {
     }
 
     #[test]
-    fn names_and_types_are_always_checked() {
+    fn names_are_always_checked() {
         let a = ("a", DType::FLOAT, &[1, 2][..]);
         let b = ("b", DType::STRING, &[1][..]);
+        let c = ("c", DType::STRING, &[1][..]);
         assert_eq!(check(&[a, b], ShapeCheck::Lenient), Ok(()));
-        assert_eq!(
-            check(&[a], ShapeCheck::Lenient).unwrap_err(),
-            "input size does not match signature: 1!=2 len({a}) != len({a,b}). \
-             Sent extra: {}. Missing but required: {b}."
-        );
-        assert_eq!(
-            check(&[a, ("c", DType::STRING, &[1])], ShapeCheck::Lenient).unwrap_err(),
-            "input size does not match signature: 2!=2 len({a,c}) != len({a,b}). \
-             Sent extra: {c}. Missing but required: {b}."
-        );
-        assert!(check(&[a, a], ShapeCheck::Lenient).is_err());
-        assert_eq!(
-            check(&[a, ("b", DType::INT32, &[1])], ShapeCheck::Lenient).unwrap_err(),
-            "Expects input b to be string but int32 is provided"
-        );
+        let cases: &[(&[_], _)] = &[
+            (
+                &[a],
+                "input size does not match signature: 1!=2 len({a}) != len({a,b}). \
+                 Sent extra: {}. Missing but required: {b}.",
+            ),
+            (
+                &[c, b, a],
+                "input size does not match signature: 3!=2 len({a,b,c}) != len({a,b}). \
+                 Sent extra: {c}. Missing but required: {}.",
+            ),
+            (
+                &[a, c],
+                "Signature input alias: b(feed name: t:0) not found in request and no default \
+                 value provided. Inputs expected to be in the request {a,c}, or default input \
+                 alias set: ",
+            ),
+            (
+                &[a, a],
+                "Signature input alias: b(feed name: t:0) not found in request and no default \
+                 value provided. Inputs expected to be in the request {a}, or default input \
+                 alias set: ",
+            ),
+        ];
+        for (inputs, message) in cases {
+            assert_eq!(check(inputs, ShapeCheck::Lenient).unwrap_err(), *message);
+        }
     }
 
     #[test]
@@ -193,18 +231,42 @@ mod tests {
         for info in signature.inputs.values_mut() {
             info.optional = info.dtype == DType::STRING;
         }
-        let a = InputView {
-            name: "a",
+        let view = |name| InputView {
+            name,
             dtype: DType::FLOAT,
             shape: &[1, 2],
         };
-        assert!(validate_inputs(&signature, &[a], ShapeCheck::Strict).is_ok());
-        assert!(validate_inputs(&signature, &[a, a], ShapeCheck::Strict).is_err());
-        let error = validate_inputs(&signature, &[], ShapeCheck::Lenient).unwrap_err();
-        assert!(
-            error
-                .message()
-                .starts_with("input size does not match signature: 0!=2")
+        let check = |names: &[&'static str]| {
+            let views: Vec<_> = names.iter().map(|name| view(name)).collect();
+            validate_inputs(&signature, &views, ShapeCheck::Lenient)
+                .map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(check(&["a"]), Ok(()));
+        assert_eq!(
+            check(&[]).unwrap_err(),
+            "Signature input alias: a(feed name: t:0) not found in request and no default value \
+             provided. Inputs expected to be in the request {}, or default input alias set: b"
+        );
+        assert_eq!(
+            check(&["z", "a"]).unwrap_err(),
+            "Inputs contains invalid name. Used request inputs: a, request input: a,z"
+        );
+        assert_eq!(
+            check(&["a", "a"]).unwrap_err(),
+            "Inputs contains invalid name. Used request inputs: a, request input: a"
+        );
+    }
+
+    #[test]
+    fn types_are_checked_only_when_asked_for() {
+        let wrong = [
+            ("a", DType::STRING, &[1, 2][..]),
+            ("b", DType::STRING, &[1][..]),
+        ];
+        assert_eq!(check(&wrong, ShapeCheck::Lenient), Ok(()));
+        assert_eq!(
+            check(&wrong, ShapeCheck::Strict).unwrap_err(),
+            "Expects input a to be float but string is provided"
         );
     }
 

@@ -37,7 +37,10 @@ async fn a_tensor_that_lies_is_an_error_value() {
             "a tensor cannot be of type unknown dtype enum",
         ),
         ("fixed-strings", "a string tensor needs strings"),
-        ("wrong-name", "Sent extra: {y}. Missing but required: {x}."),
+        (
+            "wrong-name",
+            "Signature input alias: x(feed name: x:0) not found",
+        ),
         ("twice", "input size does not match signature"),
         ("no-inputs", "Missing but required: {x}."),
         ("too-many-inputs", "at most 4096 inputs, got 5000"),

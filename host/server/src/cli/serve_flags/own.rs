@@ -109,8 +109,8 @@ pub(crate) const OWN: &[Row] = &[
         "strict_shapes",
         "",
         Value::Text(|o, v| o.strict_shapes = StrictShapes::parse(v)),
-        "Names of models, with commas between them, whose inputs must have the shape of the \
-         signature; `*` for all. TensorFlow Serving never checks shapes.",
+        "Names of models, with commas between them, whose inputs must have the types and \
+         shapes of the signature; `*` for all. TensorFlow Serving never checks either.",
     ),
     acts(
         "drain_seconds",
