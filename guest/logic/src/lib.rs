@@ -16,6 +16,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod examples;
+#[cfg(test)]
+mod fake;
 pub mod grpc;
 mod inference;
 mod json;
