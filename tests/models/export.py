@@ -20,7 +20,16 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-SOURCES = ["common.py", "dtypes.py", "export.py", "rpc.py", "shapes.py", "styles.py", "tables.py"]
+SOURCES = [
+    "common.py",
+    "dtypes.py",
+    "export.py",
+    "rpc.py",
+    "shapes.py",
+    "styles.py",
+    "tables.py",
+    "text.py",
+]
 
 
 def tensorflow_version():
@@ -51,9 +60,9 @@ def export(target, names):
     import common
 
     common.quiet()
-    import dtypes, rpc, shapes, styles, tables  # each registers its models
+    import dtypes, rpc, shapes, styles, tables, text  # each registers its models
 
-    del dtypes, rpc, shapes, styles, tables
+    del dtypes, rpc, shapes, styles, tables, text
     unknown = set(names) - set(common.MODELS)
     if unknown:
         sys.exit(f"export.py: no such model: {', '.join(sorted(unknown))}")

@@ -46,6 +46,20 @@ fn prints_json_for_programs() {
 }
 
 #[test]
+fn a_pipe_is_refused_and_not_waited_for() {
+    let base = tempfile::tempdir().expect("a directory");
+    let pipe = base.path().join("saved_model.pb");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("a pipe");
+    let (code, _, err) = inspect(&[base.path().to_str().expect("a plain path")]);
+    assert_eq!(code, Some(1));
+    let words = format!(
+        "{} is no regular file: expected a SavedModel",
+        pipe.display()
+    );
+    assert!(err.contains(&words), "{err}");
+}
+
+#[test]
 fn says_what_is_wrong() {
     for (arguments, code, words) in [
         (&["/not/there"][..], 1, "/not/there does not exist"),
@@ -55,6 +69,7 @@ fn says_what_is_wrong() {
             "holds neither saved_model.pb nor version directories",
         ),
         (&[], 2, "usage: tensorgate inspect <directory>"),
+        (&[""], 2, "the directory is an empty text"),
         (
             &["--format=xml", "/"],
             2,

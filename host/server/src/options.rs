@@ -106,6 +106,7 @@ pub struct ServeOptions {
     // What only Tensorgate has.
     pub bind_address: Option<IpAddr>,
     pub libtensorflow: Option<PathBuf>,
+    pub custom_op_libraries: Vec<PathBuf>,
     pub gateway_component: Option<PathBuf>,
     pub cache_dir: Option<PathBuf>,
     pub sandbox_slots: usize,
@@ -146,6 +147,7 @@ impl Default for ServeOptions {
             help: false,
             bind_address: None,
             libtensorflow: None,
+            custom_op_libraries: Vec::new(),
             gateway_component: None,
             cache_dir: None,
             sandbox_slots: 128,

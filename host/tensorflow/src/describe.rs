@@ -51,21 +51,24 @@ pub(crate) struct Described {
 /// # Errors
 /// `NOT_FOUND` when there is none, `DATA_LOSS` when it cannot be read as one.
 pub fn describe(dir: &Path) -> Result<Vec<MetaGraph>> {
-    let bytes = match std::fs::read(dir.join("saved_model.pb")) {
+    let file = dir.join("saved_model.pb");
+    // Before it is opened: a pipe would wait for somebody to write to it.
+    if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(not_a_file(&file));
+    }
+    let bytes = match std::fs::read(&file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(no_saved_model(dir));
         }
         Err(error) => {
-            let path = dir.join("saved_model.pb");
             return Err(
-                Error::internal(format!("cannot read {}", path.display())).with_source(error)
+                Error::internal(format!("cannot read {}", file.display())).with_source(error)
             );
         }
     };
     let saved_model = proto::SavedModel::decode(&*bytes).map_err(|error| {
-        let path = dir.join("saved_model.pb");
-        let message = format!("{} is not a SavedModel", path.display());
+        let message = format!("{} is not a SavedModel", file.display());
         Error::new(ErrorCode::DataLoss, message).with_source(error)
     })?;
     let graphs = saved_model.meta_graphs.iter().map(|graph| {
@@ -77,6 +80,13 @@ pub fn describe(dir: &Path) -> Result<Vec<MetaGraph>> {
         }
     });
     Ok(graphs.collect())
+}
+
+pub(crate) fn not_a_file(path: &Path) -> Error {
+    Error::failed_precondition(format!(
+        "{} is no regular file: expected a SavedModel",
+        path.display()
+    ))
 }
 
 /// In TensorFlow Serving's words: monitoring and the tools of users look for them.

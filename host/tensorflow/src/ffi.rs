@@ -23,7 +23,7 @@ macro_rules! opaque {
     };
 }
 
-opaque! { TF_Graph TF_Operation TF_Session TF_SessionOptions TF_Status TF_Tensor }
+opaque! { TF_Graph TF_Library TF_Operation TF_Session TF_SessionOptions TF_Status TF_Tensor }
 
 /// Bytes with their length; of `TF_Buffer` all fields are public.
 #[repr(C)]
@@ -90,6 +90,9 @@ api! {
 
     TF_NewBuffer: fn() -> *mut TF_Buffer;
     TF_DeleteBuffer: fn(*mut TF_Buffer);
+
+    TF_LoadLibrary: fn(*const c_char, *mut TF_Status) -> *mut TF_Library;
+    TF_GetOpList: fn(*mut TF_Library) -> TF_Buffer;
 
     TF_NewSessionOptions: fn() -> *mut TF_SessionOptions;
     TF_SetConfig: fn(*mut TF_SessionOptions, *const c_void, usize, *mut TF_Status);

@@ -24,6 +24,7 @@ mod find;
 mod library;
 mod log_line;
 mod logs;
+mod ops;
 mod plan;
 mod run_options;
 mod saved_model;

@@ -29,15 +29,27 @@ struct Opened {
 #[derive(Debug)]
 pub struct OpenError {
     path: PathBuf,
+    expected: String,
     problem: String,
+}
+
+impl OpenError {
+    pub(crate) fn new(path: &Path, expected: String, problem: String) -> Self {
+        Self {
+            path: path.to_owned(),
+            expected,
+            problem,
+        }
+    }
 }
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "cannot use {} as libtensorflow: {}",
+            "cannot use {} as {}: {}",
             self.path.display(),
+            self.expected,
             self.problem
         )
     }
@@ -60,10 +72,7 @@ impl Library {
     /// # Errors
     /// When the system's loader refuses it (its reason is given), or a function is missing.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let fail = |problem: String| OpenError {
-            path: path.to_owned(),
-            problem,
-        };
+        let fail = |problem: String| OpenError::new(path, "libtensorflow".to_owned(), problem);
         // By its real path: what it needs itself lies beside it, not beside a link to it.
         let real = path
             .canonicalize()

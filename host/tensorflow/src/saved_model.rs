@@ -10,6 +10,7 @@
 #![expect(unsafe_code, reason = "loads and runs sessions")]
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use crate::fetch::Fetched;
 use crate::fetch_sets::FetchSets;
 use crate::ffi::TF_Output;
 use crate::library::Library;
+use crate::ops;
 use crate::plan::{self, Plan, Ports};
 use crate::run_options::RunOptions;
 use crate::scheduling::{self, Scheduling};
@@ -63,7 +65,9 @@ impl SavedModelLoader {
     pub fn load(&self, dir: &Path) -> Result<SavedModel> {
         check_directory(dir)?;
         let mut session = Session::new(self.library.api());
-        let meta_graph = session.load(dir, &self.tags, &self.session_config)?;
+        let meta_graph = session
+            .load(dir, &self.tags, &self.session_config)
+            .map_err(ops::explain)?;
         let described = describe::read_meta_graph(meta_graph.as_slice())?;
         let on_calling_thread = self.scheduling == Scheduling::CallingThread
             && !scheduling::may_run_forever(meta_graph.as_slice())?;
@@ -95,9 +99,16 @@ impl SavedModelLoader {
 fn check_directory(dir: &Path) -> Result<()> {
     let has = |name: &str| {
         let path = dir.join(name);
-        path.try_exists().map_err(|error| {
-            Error::internal(format!("cannot look at {}", path.display())).with_source(error)
-        })
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => Ok(true),
+            // TensorFlow would wait for somebody to write to a pipe.
+            Ok(_other) => Err(describe::not_a_file(&path)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => {
+                let message = format!("cannot look at {}", path.display());
+                Err(Error::internal(message).with_source(error))
+            }
+        }
     };
     // `.cpb` is a file of chunks, for graphs above 2 GB.
     if has("saved_model.pb")? || has("saved_model.pbtxt")? || has("saved_model.cpb")? {

@@ -88,7 +88,7 @@ fn parse_bool(text: &str) -> Option<bool> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FlagError {
     /// In the original's words.
-    #[error("Couldn't interpret value {value} for flag {flag}.")]
+    #[error("Couldn't interpret value {value} for flag {flag}.{}", expected(kind))]
     BadValue {
         flag: &'static str,
         kind: &'static str,
@@ -99,6 +99,14 @@ pub(crate) enum FlagError {
         flag: &'static str,
         kind: &'static str,
     },
+}
+
+/// What a flag takes, where the name of its type is one of ours and says it.
+fn expected(kind: &str) -> String {
+    match kind {
+        "bool" | "int32" | "int64" | "float" | "string" | "port" => String::new(),
+        kind => format!(" Expected: {kind}."),
+    }
 }
 
 /// What was found besides values.

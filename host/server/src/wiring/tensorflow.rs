@@ -12,8 +12,11 @@ use std::sync::{Arc, OnceLock};
 use prost::Message as _;
 use tensorgate_core::ServableFactory;
 use tensorgate_proto::tensorflow::ConfigProto;
-use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader, Scheduling};
+use tensorgate_tensorflow::{
+    Library, Lookup, SavedModel, SavedModelLoader, Scheduling, capture_logs,
+};
 use tensorgate_types::{Error, ServableId};
+use tracing::{info, warn};
 
 use crate::options::ServeOptions;
 
@@ -27,6 +30,8 @@ pub(crate) type LoadedModel = SavedModel;
 #[derive(Debug, Clone)]
 pub(crate) struct ModelFactory {
     lookup: Lookup,
+    /// Loaded with the library, before any model.
+    op_libraries: Vec<PathBuf>,
     tags: Vec<String>,
     session_config: Vec<u8>,
     scheduling: Scheduling,
@@ -42,6 +47,7 @@ impl ModelFactory {
     pub(crate) fn new(options: &ServeOptions) -> Result<Self, Error> {
         Ok(Self {
             lookup: lookup(options),
+            op_libraries: options.custom_op_libraries.clone(),
             tags: options.saved_model_tags.clone(),
             session_config: session_config(options)?,
             scheduling: scheduling(options),
@@ -55,14 +61,15 @@ impl ModelFactory {
     /// Why it cannot be opened; loads fail for the same reason from then on.
     pub(crate) fn open(&self) -> Result<Library, Error> {
         let loader = self.loader.get_or_init(|| {
-            Library::find(&self.lookup)
-                .map(|library| SavedModelLoader {
-                    library,
-                    tags: self.tags.clone(),
-                    session_config: self.session_config.clone(),
-                    scheduling: self.scheduling,
-                })
-                .map_err(|error| Error::failed_precondition(error.to_string()))
+            let library = Library::find(&self.lookup)
+                .map_err(|error| Error::failed_precondition(error.to_string()))?;
+            load_ops(library, &self.op_libraries)?;
+            Ok(SavedModelLoader {
+                library,
+                tags: self.tags.clone(),
+                session_config: self.session_config.clone(),
+                scheduling: self.scheduling,
+            })
         });
         match loader {
             Ok(loader) => Ok(loader.library),
@@ -83,8 +90,25 @@ impl ServableFactory for ModelFactory {
     }
 }
 
+fn load_ops(library: Library, paths: &[PathBuf]) -> Result<(), Error> {
+    for path in paths {
+        let ops = library
+            .load_ops(path)
+            .map_err(|error| Error::failed_precondition(error.to_string()))?;
+        let path = path.display();
+        if ops.is_empty() {
+            warn!(%path, "a library of operations registers none");
+        } else {
+            info!(%path, "Loaded the operations {}", ops.join(", "));
+        }
+    }
+    Ok(())
+}
+
 /// The version of the library that would be used.
 pub(crate) fn library_version(options: &ServeOptions) -> Result<String, String> {
+    // Its greetings are of no use to whoever asks for a number.
+    let _captured = capture_logs();
     Library::find(&lookup(options))
         .map(|library| library.version().to_owned())
         .map_err(|error| error.to_string())

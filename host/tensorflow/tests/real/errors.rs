@@ -54,6 +54,21 @@ fn no_saved_model_is_not_found_in_the_originals_words() {
 }
 
 #[test]
+fn a_pipe_in_place_of_a_model_is_refused_and_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("saved_model.pb");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    let error = load_dir(dir.path()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::FailedPrecondition);
+    let expected = format!(
+        "{} is no regular file: expected a SavedModel",
+        pipe.display()
+    );
+    assert_eq!(error.message(), expected);
+    assert_eq!(describe(dir.path()).unwrap_err().message(), expected);
+}
+
+#[test]
 fn a_damaged_graph_is_an_error() {
     let (code, message) = load_changed("tf1_builder", |dir| {
         std::fs::write(dir.join("saved_model.pb"), [0xff; 100]).unwrap();

@@ -1,11 +1,16 @@
 //! The flags that only Tensorgate has.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::options::StrictShapes;
+use crate::options::{StrictShapes, list};
 
 use super::super::flag::Value;
 use super::{Row, acts, count, path};
+
+/// Threads that run models: more than the largest machine has any use for, and far fewer than
+/// the system's limit, at which TensorFlow would end the process instead of saying so.
+const MAX_RUN_THREADS: usize = 4096;
 
 /// A size in bytes, at least one.
 fn bytes(text: &str) -> Option<usize> {
@@ -32,6 +37,15 @@ pub(crate) const OWN: &[Row] = &[
         "",
         Value::Text(|o, v| o.libtensorflow = path(v)),
         "The file libtensorflow_cc.so.2, or a directory that holds it; empty to look for it.",
+    ),
+    acts(
+        "custom_op_libraries",
+        "",
+        Value::Text(|o, v| {
+            o.custom_op_libraries = list(v).into_iter().map(PathBuf::from).collect();
+        }),
+        "Shared libraries with operations that TensorFlow does not have, with commas between \
+         them; loaded before any model, in this order.",
     ),
     acts(
         "gateway_component",
@@ -96,7 +110,13 @@ pub(crate) const OWN: &[Row] = &[
     acts(
         "run_threads",
         "0",
-        Value::Int32(|o, v| o.run_threads = count(v)),
+        Value::Other("number up to 4096", |o, v| {
+            o.run_threads = v
+                .parse()
+                .ok()
+                .filter(|threads| *threads <= MAX_RUN_THREADS)?;
+            Some(())
+        }),
         "How many model runs there are at a time; 0 for two per CPU and at least four.",
     ),
     acts(

@@ -1,0 +1,94 @@
+//! What operators say about TensorFlow itself: libraries of operations, sessions, threads.
+
+use std::path::PathBuf;
+
+use tensorgate_tests::models::path;
+use tensorgate_tests::root;
+use tensorgate_tests::server::{Server, output, tensorgate};
+
+/// A library of tensorflow-text's, in the environment that the set-up makes.
+fn operations() -> PathBuf {
+    let library = "site-packages/tensorflow_text/python/ops/_regex_split_ops.so";
+    let pythons = root().join(".tensorgate/venv/lib").read_dir();
+    pythons
+        .expect("an environment: run `cargo xtask setup`")
+        .flatten()
+        .map(|python| python.path().join(library))
+        .find(|path| path.is_file())
+        .expect("tensorflow-text is installed: run `cargo xtask setup`")
+}
+
+#[test]
+fn a_model_with_an_operation_that_nobody_has_says_how_to_supply_it() {
+    let server = Server::with_model("m", &path("tokens"), &["--max_num_load_retries=0"]);
+    let status = server.wait_for_state("m", "1", "END");
+    for words in [
+        "\"error_code\": \"NOT_FOUND\"",
+        "Op type not registered 'RegexSplitWithOffsets' in binary running on ",
+        "The model needs the operation RegexSplitWithOffsets, which TensorFlow does not have: \
+         name the shared library that has it with --custom_op_libraries.",
+    ] {
+        assert!(status.body.contains(words), "{words} in {}", status.body);
+    }
+}
+
+#[test]
+fn a_library_of_operations_serves_the_models_that_need_it() {
+    let flag = format!("--custom_op_libraries={}", operations().display());
+    let server = Server::with_model("m", &path("tokens"), &[&flag]);
+    assert!(
+        server
+            .log()
+            .contains("Loaded the operations RegexSplitWithOffsets"),
+        "{}",
+        server.log()
+    );
+    let answer = server.post(
+        "/v1/models/m:predict",
+        r#"{"inputs": ["to be  or", "not"]}"#,
+    );
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let body: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+    let outputs = &body["outputs"];
+    assert_eq!(
+        outputs["tokens"],
+        serde_json::json!(["to", "be", "or", "not"])
+    );
+    assert_eq!(outputs["starts"], serde_json::json!([0, 3, 7, 0]));
+}
+
+#[test]
+fn a_library_of_operations_that_is_none_stops_the_start_by_name() {
+    let output = output(
+        tensorgate()
+            .args(["serve", "--port=auto", "--rest_api_port=auto"])
+            .arg(format!("--model_base_path={}", path("scalar").display()))
+            .arg("--custom_op_libraries=/not/there.so"),
+    );
+    assert_eq!(output.status.code(), Some(255));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let words = "FAILED_PRECONDITION: cannot use /not/there.so as a library of operations for \
+                 TensorFlow 2";
+    assert!(said.contains(words), "{said}");
+}
+
+#[test]
+fn more_run_threads_than_a_machine_can_have_are_refused() {
+    for number in ["1000000", "4097", "-1"] {
+        let output = output(tensorgate().args(["serve", "--run_threads", number]));
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&output.stderr);
+        let words = format!("Couldn't interpret value {number} for flag run_threads");
+        assert!(said.contains(&words), "{said}");
+        assert!(said.contains("Expected: number up to 4096."), "{said}");
+    }
+}
+
+#[test]
+fn versions_are_printed_without_a_word_of_tensorflows() {
+    let output = output(tensorgate().arg("version"));
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("TensorFlow Library: 2."), "{said}");
+}
