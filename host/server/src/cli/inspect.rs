@@ -65,6 +65,9 @@ pub(super) fn run(args: &[String]) -> ExitCode {
     let [directory] = found.unknown.as_slice() else {
         return complain("usage: tensorgate inspect <directory> [--format=table|json]");
     };
+    if directory.is_empty() {
+        return complain("the directory is an empty text; expected the path of a model");
+    }
     if directory.starts_with('-') {
         return complain(&format!("unknown argument: {directory}"));
     }

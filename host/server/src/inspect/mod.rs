@@ -42,6 +42,13 @@ pub(crate) enum InspectError {
         path.display()
     )]
     Sharded { path: PathBuf },
+    #[error("{} is no regular file: expected a SavedModel", path.display())]
+    NoFile { path: PathBuf },
+    #[error(
+        "{} describes no graph ({length} bytes long): expected a SavedModel with at least one",
+        path.display()
+    )]
+    NoGraphs { path: PathBuf, length: usize },
     #[error("{} is no SavedModel: {source}", path.display())]
     Malformed {
         path: PathBuf,
@@ -98,12 +105,23 @@ pub(crate) struct TensorView {
 pub(crate) fn inspect(path: &Path) -> Result<Description, InspectError> {
     let found = locate::locate(path)?;
     let file = found.directory.join(locate::BINARY);
-    let bytes = std::fs::read(&file).map_err(|source| InspectError::Unreadable {
+    let unreadable = |source| InspectError::Unreadable {
         path: file.clone(),
         source,
-    })?;
-    let model = proto::SavedModel::decode(bytes.as_slice())
-        .map_err(|source| InspectError::Malformed { path: file, source })?;
+    };
+    // Before it is opened: a pipe would wait for somebody to write to it.
+    if !std::fs::metadata(&file).map_err(unreadable)?.is_file() {
+        return Err(InspectError::NoFile { path: file });
+    }
+    let bytes = std::fs::read(&file).map_err(unreadable)?;
+    let model = match proto::SavedModel::decode(bytes.as_slice()) {
+        Ok(model) => model,
+        Err(source) => return Err(InspectError::Malformed { path: file, source }),
+    };
+    if model.meta_graphs.is_empty() {
+        let length = bytes.len();
+        return Err(InspectError::NoGraphs { path: file, length });
+    }
     Ok(Description {
         path: found.directory,
         versions: found.versions,

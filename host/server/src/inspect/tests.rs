@@ -111,6 +111,13 @@ fn says_what_it_cannot_read() {
         ("1/saved_model.pbtxt", &b""[..], "text format"),
         ("1/saved_model.cpb", b"", "several pieces"),
         ("1/saved_model.pb", b"\xff\xff\xff", "is no SavedModel"),
+        ("1/saved_model.pb", b"", "describes no graph (0 bytes long)"),
+        (
+            "1/saved_model.pb",
+            b"\x08\x01",
+            "describes no graph (2 bytes long)",
+        ),
+        ("1/saved_model.pb/file", b"", "is no regular file"),
         ("1/other", b"", "holds neither"),
         ("one/saved_model.pb", b"", "holds neither"),
     ] {
