@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tensorgate_edge::{
-    BoxFuture, EdgeEngine, EdgeLimits, Gateway, Models, NamedTensors, OpenModel, Outcome,
-    RestRequest, Telemetry,
+    BoxFuture, Call, EdgeEngine, EdgeLimits, Gateway, Models, NamedTensors, OpenModel, Outcome,
+    RestRequest, Services, Telemetry,
 };
 use tensorgate_types::{
     DEFAULT_SIGNATURE, DType, Deadline, ModelSpec, ModelVersionStatus, PREDICT_METHOD, Result,
@@ -89,22 +89,22 @@ impl OpenModel for Nothing {
         ShapeCheck::Lenient
     }
 
-    fn predict<'a>(
-        &'a self,
-        signature: &'a str,
-        mut inputs: NamedTensors,
-        _outputs: Vec<String>,
+    fn run(
+        &self,
+        calls: Vec<Call>,
         _deadline: Deadline,
-    ) -> BoxFuture<'a, Result<NamedTensors>> {
-        Box::pin(async move {
-            let (_, mut output) = inputs.pop().expect("inputs were checked");
-            if signature == DEFAULT_SIGNATURE {
-                // Three numbers, however many came: writing numbers is not what is measured.
-                output = Tensor::from_slice(DType::FLOAT, vec![3], &[2.5f32, 3.0, 4.5])?;
-            }
-            Ok(vec![("y".to_owned(), output)])
-        })
+    ) -> BoxFuture<'_, Result<Vec<NamedTensors>>> {
+        Box::pin(async move { calls.into_iter().map(answer).collect() })
     }
+}
+
+fn answer(mut call: Call) -> Result<NamedTensors> {
+    let (_, mut output) = call.inputs.pop().expect("inputs were checked");
+    if call.signature == DEFAULT_SIGNATURE {
+        // Three numbers, however many came: writing numbers is not what is measured.
+        output = Tensor::from_slice(DType::FLOAT, vec![3], &[2.5f32, 3.0, 4.5])?;
+    }
+    Ok(vec![("y".to_owned(), output)])
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -206,7 +206,9 @@ async fn load(engine: &EdgeEngine, name: &str) -> Result<Gateway, Box<dyn std::e
     let wasm = std::fs::read(&built)
         .map_err(|error| format!("{}: {error}; run `cargo xtask guests`", built.display()))?;
     let house = Arc::new(House::new());
-    Ok(engine.load(wasm.into(), house.clone(), house).await?)
+    Ok(engine
+        .load(wasm.into(), Services::new(house.clone(), house))
+        .await?)
 }
 
 fn large_json() -> Bytes {

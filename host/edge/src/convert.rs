@@ -14,15 +14,14 @@ use tensorgate_types::{
 use wasmtime::component::{WasmList, WasmStr};
 use wasmtime::{StoreContext, StoreContextMut};
 
-use crate::NamedTensors;
 use crate::contract::{
     ErrorCodeOut, ErrorOut, ModelSpecIn, NamedTensorIn, NamedTensorOut, OutcomeIn, SignatureOut,
     StringDataIn, StringDataOut, TensorDataIn, TensorDataOut, TensorIn, TensorInfoOut, TensorOut,
     VersionChoiceIn, VersionStatusOut,
 };
-use crate::models::Outcome;
 use crate::state::EdgeState;
 use crate::stats::Counters;
+use crate::{NamedTensors, Outcome};
 
 /// The most dimensions of a tensor: TensorFlow's own limit.
 const MAX_RANK: usize = 254;

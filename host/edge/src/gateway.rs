@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tensorgate_types::Deadline;
+use tensorgate_types::{Deadline, Error};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, TypedFunc};
 use wasmtime::{Store, Trap};
 
@@ -22,8 +22,8 @@ use crate::contract::{RequestOut, ResponseIn};
 use crate::engine::{EdgeEngine, Inner};
 use crate::meter::{Cut, Meter, Metered};
 use crate::response::{RestResponse, check_response};
-use crate::state::{EdgeState, Services};
-use crate::{EdgeError, GuestFault, LoadError, Models, Telemetry};
+use crate::state::EdgeState;
+use crate::{EdgeError, GuestFault, LoadError, Services};
 
 const REST: &str = "tensorgate:serving/rest@0.1.0";
 const HANDLE: &str = "tensorgate:serving/rest@0.1.0#handle";
@@ -49,6 +49,22 @@ pub struct RestRequest {
     pub body: Bytes,
 }
 
+/// A gRPC call as it is handed to the component.
+#[derive(Debug, Clone, Default)]
+pub struct GrpcRequest {
+    /// The full method: `/tensorflow.serving.PredictionService/Predict`.
+    pub method: String,
+    /// The message, decompressed. Only its beginning is copied into the component's memory.
+    pub message: Bytes,
+}
+
+/// The answer to a gRPC call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GrpcResponse {
+    /// The message, in pieces that follow one another. Large ones are shared with the runtime.
+    pub chunks: Vec<Bytes>,
+}
+
 /// A component of the world `gateway`: compiled, linked, tried once, ready.
 #[derive(Clone)]
 pub struct Gateway {
@@ -68,12 +84,7 @@ impl EdgeEngine {
     /// # Errors
     /// When it is not a component, asks for something that a gateway is not given, does not
     /// export what a gateway exports, or cannot be started.
-    pub async fn load(
-        &self,
-        wasm: Bytes,
-        models: Arc<dyn Models>,
-        telemetry: Arc<dyn Telemetry>,
-    ) -> Result<Gateway, LoadError> {
+    pub async fn load(&self, wasm: Bytes, services: Services) -> Result<Gateway, LoadError> {
         let inner = Arc::clone(self.inner());
         let (instance, handle) = tokio::task::spawn_blocking({
             let inner = Arc::clone(&inner);
@@ -85,7 +96,7 @@ impl EdgeEngine {
             inner,
             instance,
             handle,
-            services: Arc::new(Services { models, telemetry }),
+            services: Arc::new(services),
         };
         gateway.try_out().await?;
         Ok(gateway)
@@ -136,6 +147,18 @@ impl Gateway {
             self.count(error);
         }
         result
+    }
+
+    /// Answers a gRPC call: the message, or the status that the component ends the call with.
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle).
+    pub async fn handle_grpc(
+        &self,
+        _request: GrpcRequest,
+        _deadline: Deadline,
+    ) -> Result<Result<GrpcResponse, Error>, EdgeError> {
+        Ok(Err(Error::unimplemented("gRPC is not there yet")))
     }
 
     async fn admit_and_call(

@@ -15,12 +15,12 @@ use tensorgate_types::{Error, InputView, Result, Signature, validate_inputs};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType, WasmList, WasmStr};
 
-use crate::OpenModel;
 use crate::contract::{
     ErrorOut, ModelSpecIn, NamedTensorIn, NamedTensorOut, SignatureOut, VersionStatusOut,
 };
 use crate::convert::{Guest, error_out, output_names, signature_out, status_out, tensors_out};
 use crate::state::{EdgeState, HeldModel};
+use crate::{Call, OpenModel};
 
 const INTERFACE: &str = "tensorgate:serving/inference@0.1.0";
 
@@ -146,7 +146,12 @@ async fn predict(
     };
     let state = store.data();
     let (meter, deadline) = (Arc::clone(&state.meter), state.deadline);
-    let run = model.predict(&signature_name, inputs, outputs, deadline);
+    let call = Call {
+        signature: signature_name,
+        inputs,
+        outputs,
+    };
+    let run = model.run(vec![call], deadline);
     let result = meter
         .in_model(run)
         .await
@@ -155,7 +160,10 @@ async fn predict(
     // at its first step, for time that it did not use.
     store.set_epoch_deadline(1);
     Ok((match result {
-        Ok(tensors) => Ok(tensors_out(tensors, &store.data().shared.counters)),
+        Ok(mut lists) => Ok(tensors_out(
+            lists.pop().unwrap_or_default(),
+            &store.data().shared.counters,
+        )),
         Err(error) => Err(error_out(&error)),
     },))
 }

@@ -9,7 +9,7 @@
 //! server                      this crate                          component
 //! RestRequest  -> Gateway::handle -> slot, store, instance -> rest.handle
 //!                 Models::open    <- inference.open        <-
-//!                 OpenModel::predict <- checked, one copy  <- model.predict
+//!                 OpenModel::run  <- checked, one copy     <- model.predict
 //! RestResponse <- checked answer                           <-
 //! ```
 //!
@@ -33,6 +33,7 @@ mod meter;
 mod models;
 mod prints;
 mod response;
+mod services;
 mod slots;
 mod state;
 mod stats;
@@ -42,8 +43,12 @@ mod wasi;
 
 pub use engine::EdgeEngine;
 pub use error::{EdgeError, EngineError, GuestFault, LoadError};
-pub use gateway::{Gateway, RestRequest};
+pub use gateway::{Gateway, GrpcRequest, GrpcResponse, RestRequest};
 pub use limits::EdgeLimits;
-pub use models::{BoxFuture, Models, NamedTensors, OpenModel, Outcome, Telemetry};
+pub use models::{BoxFuture, Call, Models, NamedTensors, OpenModel};
 pub use response::RestResponse;
+pub use services::{
+    LogEntry, LogKind, LoggingConfig, Management, ModelConfig, Outcome, RequestLog, Services,
+    Settings, Telemetry, Unlogged, Unmanaged, VersionPolicy,
+};
 pub use stats::EdgeStats;

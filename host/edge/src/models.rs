@@ -1,5 +1,7 @@
-//! What the sandbox asks of the house: the trait behind the WIT interface `inference`, and the
-//! one behind `telemetry`. The server implements both; the tests of this crate fake them.
+//! The models that the sandbox may call: the traits behind the WIT interfaces `inference` and
+//! `transfer`. The server implements them; the tests of this crate fake them.
+//!
+//! **Invariant:** nothing here knows who asks, or how a model is run.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,38 +47,22 @@ pub trait OpenModel: Send + Sync + 'static {
     /// How far its operator wants shapes to be checked.
     fn shape_check(&self) -> ShapeCheck;
 
-    /// Runs it. The hatch has checked the inputs against the signature of this very version.
-    /// `outputs` names those that are wanted; empty means all. They come ordered by name.
+    /// Runs it once, for all the calls together. The hatch has checked the inputs against the
+    /// signatures of this very version. One list of outputs per call, in the order of the calls,
+    /// each ordered by name.
     ///
     /// Must not block: the threads that run models are elsewhere.
-    fn predict<'a>(
-        &'a self,
-        signature: &'a str,
-        inputs: NamedTensors,
-        outputs: Vec<String>,
-        deadline: Deadline,
-    ) -> BoxFuture<'a, Result<NamedTensors>>;
+    fn run(&self, calls: Vec<Call>, deadline: Deadline)
+    -> BoxFuture<'_, Result<Vec<NamedTensors>>>;
 }
 
-/// How a request ended, as the gateway reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// The model that was asked for; empty when none was named.
-    pub model: String,
-    /// The version that answered.
-    pub version: Option<i64>,
-    /// `predict`, `status` and so on; empty when it was none.
-    pub api: String,
-    /// The signature that was run.
+/// One signature of a run, with what goes in and what is wanted.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The signature.
     pub signature: String,
-    /// Rows in the batch.
-    pub rows: u64,
-    /// The canonical gRPC code; 0 for success.
-    pub code: u32,
-}
-
-/// Takes the gateway's reports.
-pub trait Telemetry: Send + Sync + 'static {
-    /// Called once per request, on the request's task: must be quick and must not block.
-    fn report(&self, outcome: Outcome);
+    /// Its inputs, each once; optional ones may be missing.
+    pub inputs: NamedTensors,
+    /// The outputs that are wanted; empty means all.
+    pub outputs: Vec<String>,
 }

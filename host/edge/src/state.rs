@@ -12,7 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::engine::Shared;
 use crate::meter::Meter;
 use crate::wasi::{self, Printed};
-use crate::{Models, OpenModel, Telemetry};
+use crate::{OpenModel, Services};
 
 /// Entries in the resource table: models, and what the component opens of WASI (streams, timers).
 const MAX_RESOURCES: usize = 256;
@@ -20,12 +20,6 @@ const MAX_RESOURCES: usize = 256;
 /// Elements in all tables of a component together. Tables hold functions; large programs have
 /// some thousands.
 const MAX_TABLE_ELEMENTS: usize = crate::engine::TABLE_ELEMENTS;
-
-/// What a component is given beside WASI.
-pub(crate) struct Services {
-    pub(crate) models: Arc<dyn Models>,
-    pub(crate) telemetry: Arc<dyn Telemetry>,
-}
 
 /// A model that a component holds: what a handle of the WIT resource `model` stands for.
 pub(crate) struct HeldModel(pub(crate) Arc<dyn OpenModel>);

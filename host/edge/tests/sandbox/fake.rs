@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel, Outcome, Telemetry};
+use tensorgate_edge::{BoxFuture, Call, Models, NamedTensors, OpenModel, Outcome, Telemetry};
 use tensorgate_types::{
     DType, Deadline, Error, ErrorCode, ModelSpec, ModelVersionStatus, PREDICT_METHOD, Result,
     ServableId, ServableState, ShapeCheck, Signature, Signatures, Tensor, TensorData, TensorInfo,
@@ -147,24 +147,26 @@ impl OpenModel for Opened {
         ShapeCheck::Lenient
     }
 
-    fn predict<'a>(
-        &'a self,
-        signature: &'a str,
-        inputs: NamedTensors,
-        _outputs: Vec<String>,
+    fn run(
+        &self,
+        calls: Vec<Call>,
         _deadline: Deadline,
-    ) -> BoxFuture<'a, Result<NamedTensors>> {
+    ) -> BoxFuture<'_, Result<Vec<NamedTensors>>> {
         Box::pin(async move {
             let run = self.0.runs.acquire().await.expect("nobody closes it");
             run.forget();
-            let (_, input) = inputs.into_iter().next().expect("inputs were checked");
-            let output = match signature {
-                "double" => double(&input)?,
-                _ => input,
-            };
-            Ok(vec![("y".to_owned(), output)])
+            calls.into_iter().map(answer).collect()
         })
     }
+}
+
+fn answer(call: Call) -> Result<NamedTensors> {
+    let (_, input) = call.inputs.into_iter().next().expect("inputs were checked");
+    let output = match call.signature.as_str() {
+        "double" => double(&input)?,
+        _ => input,
+    };
+    Ok(vec![("y".to_owned(), output)])
 }
 
 fn double(input: &Tensor) -> Result<Tensor> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tensorgate_edge::{
-    EdgeEngine, EdgeError, EdgeLimits, Gateway, LoadError, RestRequest, RestResponse,
+    EdgeEngine, EdgeError, EdgeLimits, Gateway, LoadError, RestRequest, RestResponse, Services,
 };
 use tensorgate_types::Deadline;
 
@@ -55,7 +55,7 @@ pub(crate) async fn load(
 ) -> Result<Gateway, LoadError> {
     let fake = std::sync::Arc::new(fake.clone());
     let models = std::sync::Arc::clone(&fake);
-    engine.load(wasm, models, fake).await
+    engine.load(wasm, Services::new(models, fake)).await
 }
 
 /// A program on an engine of its own.

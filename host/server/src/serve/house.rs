@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use tensorgate_core::{FileSystemSource, Manager, ManagerOptions, ModelReadiness, Readiness};
-use tensorgate_edge::{EdgeEngine, Gateway};
+use tensorgate_edge::{EdgeEngine, Gateway, Services};
 use tensorgate_engine::{RunPool, RunPoolOptions};
 use tensorgate_types::{Error, ErrorCode};
 
@@ -63,11 +63,12 @@ impl House {
             options.strict_shapes.clone(),
         );
         let outcomes = Arc::new(Outcomes::default());
+        let telemetry = Arc::clone(&outcomes);
+        let services = Services::new(Arc::new(shelf), telemetry);
         let parts = async {
             library.await?;
             let opened = started.elapsed();
-            let telemetry = Arc::clone(&outcomes);
-            let gateway = load_gateway(options, &engine, Arc::new(shelf), telemetry).await?;
+            let gateway = load_gateway(options, &engine, services).await?;
             Ok::<_, Error>((gateway, opened, started.elapsed() - opened))
         };
         let source = FileSystemSource::new(watched, options.polling);

@@ -1,13 +1,10 @@
 //! The gateway component behind the door: the built-in one, or a file's.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use tensorgate_core::Manager;
-use tensorgate_edge::{
-    EdgeEngine, EdgeLimits, Gateway, Models, RestRequest, RestResponse, Telemetry,
-};
+use tensorgate_edge::{EdgeEngine, EdgeLimits, Gateway, RestRequest, RestResponse, Services};
 use tensorgate_types::{Deadline, Error};
 
 use crate::door::Handler;
@@ -65,15 +62,14 @@ pub(crate) fn sandbox(options: &ServeOptions) -> Result<EdgeEngine, Error> {
 pub(crate) async fn load_gateway(
     options: &ServeOptions,
     engine: &EdgeEngine,
-    models: Arc<dyn Models>,
-    telemetry: Arc<dyn Telemetry>,
+    services: Services,
 ) -> Result<Gateway, Error> {
     let (wasm, name) = match &options.gateway_component {
         None => (Bytes::from_static(BUILT_IN), "the built-in gateway".into()),
         Some(file) => (read(file)?, file.to_string_lossy()),
     };
     engine
-        .load(wasm, models, telemetry)
+        .load(wasm, services)
         .await
         .map_err(|error| Error::invalid_argument(format!("{name}: {}", chain(&error))))
 }

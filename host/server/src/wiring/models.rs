@@ -84,23 +84,22 @@ impl<P: Predictor> OpenModel for Pinned<P> {
         self.shape_check
     }
 
-    fn predict<'a>(
-        &'a self,
-        signature: &'a str,
-        inputs: NamedTensors,
-        outputs: Vec<String>,
+    fn run(
+        &self,
+        calls: Vec<tensorgate_edge::Call>,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<NamedTensors>> {
-        let call = Call {
-            signature: signature.to_owned(),
-            inputs,
-            outputs,
-        };
+    ) -> BoxFuture<'_, Result<Vec<NamedTensors>>> {
+        let calls = calls
+            .into_iter()
+            .map(|call| Call {
+                signature: call.signature,
+                inputs: call.inputs,
+                outputs: call.outputs,
+            })
+            .collect();
         // A handle of its own: the run may outlive the request that asked for it.
-        let run = self
-            .pool
-            .run(self.handle.clone(), RunRequest::one(call, deadline));
-        Box::pin(async { Ok(run.await?.pop().unwrap_or_default()) })
+        let request = RunRequest { calls, deadline };
+        Box::pin(self.pool.run(self.handle.clone(), request))
     }
 }
 
@@ -150,12 +149,17 @@ mod tests {
         assert_eq!(model.id(), &ServableId::new("m", 7));
         assert_eq!(model.shape_check(), ShapeCheck::Strict);
         let x = Tensor::from_slice(DType::FLOAT, vec![1], &[2.0f32]).unwrap();
-        let inputs = vec![("x".to_owned(), x)];
+        let call = tensorgate_edge::Call {
+            signature: "serving_default".to_owned(),
+            inputs: vec![("x".to_owned(), x)],
+            outputs: Vec::new(),
+        };
         let outputs = model
-            .predict("serving_default", inputs, Vec::new(), Deadline::NEVER)
+            .run(vec![call.clone(), call], Deadline::NEVER)
             .await
             .unwrap();
-        let TensorData::Fixed(bytes) = outputs[0].1.data() else {
+        assert_eq!(outputs.len(), 2);
+        let TensorData::Fixed(bytes) = outputs[1][0].1.data() else {
             panic!("floats are of a fixed size");
         };
         assert_eq!(bytes.as_ref(), 3.0f32.to_le_bytes());
