@@ -149,6 +149,21 @@ impl Server {
         self.grpc
     }
 
+    /// The most memory that the process has ever had, in bytes.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let file = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(file).expect("the process is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: u64 = line
+            .and_then(|line| line.split_whitespace().next()?.parse().ok())
+            .expect("Linux says how much memory it has had");
+        kib * 1024
+    }
+
     /// What it has said so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -207,10 +222,33 @@ impl Server {
     ///
     /// # Panics
     /// When it never is.
-    pub fn wait_for(&self, path: &str, mut wanted: impl FnMut(&Answer) -> bool) -> Answer {
+    pub fn wait_for(&self, path: &str, wanted: impl FnMut(&Answer) -> bool) -> Answer {
+        self.wait_for_request("GET", path, "", wanted)
+    }
+
+    /// As [`wait_for`](Self::wait_for), with `POST`.
+    ///
+    /// # Panics
+    /// When the answer never is as wanted.
+    pub fn wait_for_post(
+        &self,
+        path: &str,
+        body: &str,
+        wanted: impl FnMut(&Answer) -> bool,
+    ) -> Answer {
+        self.wait_for_request("POST", path, body, wanted)
+    }
+
+    fn wait_for_request(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        mut wanted: impl FnMut(&Answer) -> bool,
+    ) -> Answer {
         let give_up = Instant::now() + PATIENCE;
         loop {
-            let answer = self.get(path);
+            let answer = self.request(method, path, body);
             if wanted(&answer) {
                 return answer;
             }

@@ -50,6 +50,9 @@ pub(crate) fn find(name: &str) -> Result<&'static Example> {
         .with_context(|| format!("no example `{name}`: there are {}", names.join(", ")))
 }
 
+/// The files that ask a server: over HTTP, and over gRPC where an example has that.
+const CLIENTS: [&str; 2] = ["client.py", "grpc_client.py"];
+
 /// Whether a Python file holds unit tests.
 pub(crate) fn is_test(file: &Path) -> bool {
     file.file_name()
@@ -63,7 +66,8 @@ pub(crate) fn export(repo: &Repo, python: &Python, example: &Example) -> Result<
     let directory = repo.root().join("examples").join(example.name);
     let mut sources = files(&directory, ".py")?;
     // What a client or a test does has no part in a model.
-    sources.retain(|source| !source.ends_with("client.py") && !is_test(source));
+    let is_client = |source: &Path| CLIENTS.iter().any(|client| source.ends_with(client));
+    sources.retain(|source| !is_client(source) && !is_test(source));
     sources.push(repo.root().join("examples/requirements.txt"));
     let stamp = Stamp::new(
         repo.cache().join("stamps").join(example.name),
@@ -130,7 +134,15 @@ pub(crate) fn run(repo: &Repo, python: &Python, profile: Profile, example: &Exam
                 .arg(format!("--url=http://127.0.0.1:{}", server.port()))
                 .arg("--models")
                 .arg(&served),
-        );
+        )
+        .and_then(|()| {
+            let client = client.join("grpc_client.py");
+            if !client.is_file() {
+                return Ok(());
+            }
+            let address = format!("--server=127.0.0.1:{}", server.grpc_port());
+            process::run(python.script(&client).arg(address))
+        });
         // The client's failure is the one to report, where there is one.
         asked.and(server.stop())?;
         remove(&served)

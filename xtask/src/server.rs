@@ -42,6 +42,7 @@ pub(crate) fn build(repo: &Repo, profile: Profile) -> Result<()> {
 pub(crate) struct Server {
     child: Child,
     port: u16,
+    grpc: u16,
     log: PathBuf,
 }
 
@@ -63,6 +64,7 @@ impl Server {
         let mut server = Self {
             child,
             port: rest,
+            grpc,
             log,
         };
         let mut gone = None;
@@ -82,9 +84,14 @@ impl Server {
         }
     }
 
-    /// Where it answers.
+    /// Where it answers HTTP.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where it answers gRPC.
+    pub(crate) fn grpc_port(&self) -> u16 {
+        self.grpc
     }
 
     /// Asks it to stop, and fails where it does not do so in an orderly way.
