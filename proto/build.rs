@@ -5,16 +5,32 @@ use std::{env, fs, path::PathBuf};
 use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["tensorflow/core.proto", "serving/config.proto"];
-    for file in files {
-        println!("cargo::rerun-if-changed={file}");
+    let services = [
+        "tensorflow_serving/apis/model_service.proto",
+        "tensorflow_serving/apis/prediction_service.proto",
+    ];
+    let others = [
+        "serving/config.proto",
+        "tensorflow/core.proto",
+        "tensorflow_serving/apis/prediction_log.proto",
+    ];
+    for directory in ["serving", "tensorflow", "tensorflow_serving", "xla"] {
+        println!("cargo::rerun-if-changed={directory}");
     }
-    let descriptors = protox::compile(files, ["."])?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
-    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+
+    // What reflection shows: the services and what they need, without comments.
+    let mut shown = protox::compile(services, ["."])?;
+    for file in &mut shown.file {
+        file.source_code_info = None;
+    }
+    fs::write(out.join("services.bin"), shown.encode_to_vec())?;
+
+    let all = protox::compile(services.into_iter().chain(others), ["."])?;
+    fs::write(out.join("descriptors.bin"), all.encode_to_vec())?;
     prost_build::Config::new()
         // Ordered maps: whoever prints a signature prints it the same every time.
         .btree_map(["."])
-        .compile_fds(descriptors)?;
+        .compile_fds(all)?;
     Ok(())
 }

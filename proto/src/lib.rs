@@ -1,23 +1,47 @@
-//! Protobuf messages that are read here, generated from the .proto files beside this crate.
+//! Protobuf messages that are read and written here, generated from the .proto files beside this
+//! crate, which have the documentation.
 //!
-//! Two packages: TensorFlow's own ([`tensorflow`]: what a SavedModel says of itself) and the
-//! configuration files of TensorFlow Serving (`config`, with the feature of that name). The
-//! messages of TensorFlow Serving's API are not here: only guests may know those.
+//! Modules follow the packages: TensorFlow's own ([`tensorflow`]: what a SavedModel says of
+//! itself), and within it TensorFlow Serving's ([`tensorflow::serving`]: its API, its logs and its
+//! configuration). Configuration files are in text format, which `config` reads (with the
+//! feature of that name).
+//!
+//! **Invariant:** the host decodes no request of a client. It uses the API's messages for what is
+//! its own: descriptors for reflection (`DESCRIPTORS`, with the feature `descriptors`), the records of a log and of warm-up
+//! files (`PredictionLog`), and its configuration. Their bytes it passes on.
 
-/// What a SavedModel says of itself.
+/// TensorFlow's package.
 #[expect(
     missing_docs,
-    reason = "generated; the .proto file has the documentation"
+    reason = "generated; the .proto files have the documentation"
 )]
 #[allow(
     clippy::allow_attributes,
+    clippy::doc_markdown,
+    clippy::enum_variant_names,
+    clippy::large_enum_variant,
     clippy::trivially_copy_pass_by_ref,
     unreachable_pub,
     reason = "generated"
 )]
 pub mod tensorflow {
     include!(concat!(env!("OUT_DIR"), "/tensorflow.rs"));
+
+    /// Codes of errors.
+    pub mod error {
+        include!(concat!(env!("OUT_DIR"), "/tensorflow.error.rs"));
+    }
+
+    /// TensorFlow Serving's package.
+    pub mod serving {
+        include!(concat!(env!("OUT_DIR"), "/tensorflow.serving.rs"));
+    }
 }
+
+/// A serialized `google.protobuf.FileDescriptorSet`: the services of the gRPC API, and every file
+/// that they need, under the names that the original has for them. For reflection.
+#[cfg(feature = "descriptors")]
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/services.bin"));
 
 /// Configuration files.
 #[cfg(feature = "config")]
@@ -25,20 +49,7 @@ pub mod config {
     use prost::Message;
     use prost_reflect::{DescriptorPool, DynamicMessage};
 
-    #[expect(
-        missing_docs,
-        reason = "generated; the .proto file has the documentation"
-    )]
-    #[allow(
-        clippy::allow_attributes,
-        clippy::trivially_copy_pass_by_ref,
-        unreachable_pub,
-        reason = "generated"
-    )]
-    mod generated {
-        include!(concat!(env!("OUT_DIR"), "/tensorflow.serving.rs"));
-    }
-    pub use generated::*;
+    pub use crate::tensorflow::serving::*;
 
     const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
@@ -84,6 +95,47 @@ pub mod config {
             assert_eq!(list.config[0].name, "m");
             assert_eq!(list.config[0].version_labels["stable"], 1);
             assert!(parse_model_server_config("model_config_lisp {}").is_err());
+        }
+    }
+}
+
+#[cfg(all(test, feature = "descriptors"))]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn reflection_shows_the_services_and_all_that_they_need_under_the_original_names() {
+        let set = prost_types::FileDescriptorSet::decode(DESCRIPTORS).unwrap();
+        let services: Vec<String> = set
+            .file
+            .iter()
+            .flat_map(|file| {
+                let package = file.package();
+                file.service
+                    .iter()
+                    .map(move |service| format!("{package}.{}", service.name()))
+            })
+            .collect();
+        assert_eq!(
+            services,
+            [
+                "tensorflow.serving.ModelService",
+                "tensorflow.serving.PredictionService"
+            ]
+        );
+        let names: Vec<&str> = set.file.iter().map(|file| file.name()).collect();
+        for file in &set.file {
+            let original = ["google/", "tensorflow/core/", "tensorflow_serving/", "xla/"];
+            assert!(
+                original.iter().any(|start| file.name().starts_with(start)),
+                "{}",
+                file.name()
+            );
+            for needed in &file.dependency {
+                assert!(names.contains(&needed.as_str()), "{needed}");
+            }
         }
     }
 }

@@ -90,11 +90,18 @@ fn from_file(file: &Path) -> Result<Vec<ServedModel>, ServedError> {
             ),
             error: format!("Invalid protobuf file: '{name}'"),
         })?;
-    let Some(model_server_config::Config::ModelConfigList(list)) = config.config else {
-        tracing::info!("Taking no action for empty config.");
-        return Ok(Vec::new());
-    };
-    list.config.into_iter().map(from_config).collect()
+    match config.config {
+        Some(model_server_config::Config::ModelConfigList(list)) => {
+            list.config.into_iter().map(from_config).collect()
+        }
+        Some(model_server_config::Config::CustomModelConfig(_)) => {
+            invalid("ModelServer does not yet support custom model config.".to_owned())
+        }
+        None => {
+            tracing::info!("Taking no action for empty config.");
+            Ok(Vec::new())
+        }
+    }
 }
 
 fn from_config(config: ModelConfig) -> Result<ServedModel, ServedError> {
