@@ -12,6 +12,7 @@ What is exported is fixed: no random numbers, no time stamps in names.
 
 import fcntl
 import hashlib
+import importlib
 import importlib.metadata
 import os
 import pathlib
@@ -20,16 +21,8 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-SOURCES = [
-    "common.py",
-    "dtypes.py",
-    "export.py",
-    "rpc.py",
-    "shapes.py",
-    "styles.py",
-    "tables.py",
-    "text.py",
-]
+# Every file here but this one and common.py registers models.
+SOURCES = sorted(path.name for path in HERE.glob("*.py"))
 
 
 def tensorflow_version():
@@ -60,9 +53,9 @@ def export(target, names):
     import common
 
     common.quiet()
-    import dtypes, rpc, shapes, styles, tables, text  # each registers its models
-
-    del dtypes, rpc, shapes, styles, tables, text
+    for name in SOURCES:
+        if name not in ("common.py", "export.py"):
+            importlib.import_module(name.removesuffix(".py"))
     unknown = set(names) - set(common.MODELS)
     if unknown:
         sys.exit(f"export.py: no such model: {', '.join(sorted(unknown))}")

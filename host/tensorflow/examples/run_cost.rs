@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tensorgate_engine::{Call, NamedTensors, Predictor, RunPool, RunPoolOptions, RunRequest};
-use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader, Scheduling};
+use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader, Scheduling, Wanted};
 use tensorgate_types::{DType, Deadline, Result as RunResult, Signatures, Tensor};
 
 const ROUNDS: usize = 21;
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let per_round = (runs / ROUNDS).max(1);
     let named = std::env::var_os("TENSORGATE_LIBTENSORFLOW").map(PathBuf::from);
     let started = Instant::now();
-    let library = Library::find(&Lookup::for_this_process(None, named))?;
+    let library = Library::find(&Lookup::for_this_process(Wanted::TensorFlow, None, named))?;
     println!(
         "open libtensorflow {}: {:.0?}",
         library.version(),

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest};
-use tensorgate_tensorflow::{Library, Lookup, SavedModelLoader};
+use tensorgate_tensorflow::{Library, Lookup, SavedModelLoader, Wanted};
 use tensorgate_types::{DType, Deadline, StringData, Tensor, TensorData};
 
 /// A tensor of 16 bytes that is forgotten once per run costs more than this: the smallest leak
@@ -37,7 +37,7 @@ fn main() -> Result<ExitCode, AnyError> {
     let runs = argument(&arguments, "--runs", 1_000_000)?;
     let reloads = argument(&arguments, "--reloads", 1_000)?;
     let named = std::env::var_os("TENSORGATE_LIBTENSORFLOW").map(PathBuf::from);
-    let library = Library::find(&Lookup::for_this_process(None, named))?;
+    let library = Library::find(&Lookup::for_this_process(Wanted::TensorFlow, None, named))?;
     let loader = SavedModelLoader::new(library);
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tensorgate/test-models");
 

@@ -153,3 +153,5 @@ api! {
     TF_StringGetSize: fn(*const TF_TString) -> usize;
     TF_StringDealloc: fn(*mut TF_TString);
 }
+
+pub(crate) use {api, opaque};

@@ -1,4 +1,4 @@
-//! Where libtensorflow is.
+//! Where libtensorflow is, or libLiteRt.
 //!
 //! The first of: what a flag names, what the environment names, beside the binary, the Python
 //! environment that the set-up made, the system's Python. What was named and is not there is an
@@ -11,22 +11,77 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The file names of the library: the C distribution's, the Python wheel's.
-const NAMES: &[&str] = &[
-    "libtensorflow.so",
-    "libtensorflow.so.2",
-    "libtensorflow_cc.so.2",
-];
-
 /// What the set-up makes in the root of a clone.
 const SETUP: &str = ".tensorgate/venv";
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// libtensorflow, for SavedModels.
+    #[default]
+    TensorFlow,
+    /// libLiteRt, for TensorFlow Lite models.
+    LiteRt,
+}
+
+impl Wanted {
+    fn library(self) -> &'static str {
+        match self {
+            Self::TensorFlow => "libtensorflow",
+            Self::LiteRt => "libLiteRt",
+        }
+    }
+
+    /// The file names of the library: of libtensorflow the C distribution's, the Python wheel's.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::TensorFlow => &[
+                "libtensorflow.so",
+                "libtensorflow.so.2",
+                "libtensorflow_cc.so.2",
+            ],
+            Self::LiteRt => &["libLiteRt.so"],
+        }
+    }
+
+    /// The Python package that holds it.
+    fn package(self) -> &'static str {
+        match self {
+            Self::TensorFlow => "tensorflow",
+            Self::LiteRt => "ai_edge_litert",
+        }
+    }
+
+    fn flag(self) -> &'static str {
+        match self {
+            Self::TensorFlow => "--libtensorflow",
+            Self::LiteRt => "--liblitert",
+        }
+    }
+
+    fn variable(self) -> &'static str {
+        match self {
+            Self::TensorFlow => "TENSORGATE_LIBTENSORFLOW",
+            Self::LiteRt => "TENSORGATE_LIBLITERT",
+        }
+    }
+
+    fn installed_by(self) -> &'static str {
+        match self {
+            Self::TensorFlow => "`pip install tensorflow-cpu` (or `tensorflow[and-cuda]` for GPUs)",
+            Self::LiteRt => "`pip install ai-edge-litert`",
+        }
+    }
+}
 
 /// Where to look.
 #[derive(Debug, Clone, Default)]
 pub struct Lookup {
+    /// What for.
+    pub wanted: Wanted,
     /// What the flag says: a file, or a directory with the library in it.
     pub flag: Option<PathBuf>,
-    /// What `TENSORGATE_LIBTENSORFLOW` says: a file or a directory.
+    /// What `TENSORGATE_LIBTENSORFLOW` (or `TENSORGATE_LIBLITERT`) says: a file or a directory.
     pub environment: Option<PathBuf>,
     /// The binary that runs.
     pub executable: Option<PathBuf>,
@@ -39,24 +94,30 @@ pub struct Lookup {
 /// The library is nowhere.
 #[derive(Debug)]
 pub struct NotFound {
+    wanted: Wanted,
     tried: Vec<String>,
 }
 
 impl fmt::Display for NotFound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "libtensorflow was not found. Looked at:")?;
+        let wanted = self.wanted;
+        writeln!(f, "{} was not found. Looked at:", wanted.library())?;
         for place in &self.tried {
             writeln!(f, "  - {place}")?;
         }
+        writeln!(f, "To fix it, do one of these:")?;
+        writeln!(f, "  - in a clone of Tensorgate, run `cargo xtask setup`;")?;
+        writeln!(f, "  - run {};", wanted.installed_by())?;
+        let names = wanted.names().join(" or ");
+        let with = match wanted {
+            Wanted::TensorFlow => " (with libtensorflow_framework)",
+            Wanted::LiteRt => "",
+        };
+        writeln!(f, "  - put {names}{with} beside the binary;")?;
+        let (flag, variable) = (wanted.flag(), wanted.variable());
         write!(
             f,
-            "To fix it, do one of these:\n\
-             \x20 - in a clone of Tensorgate, run `cargo xtask setup`;\n\
-             \x20 - run `pip install tensorflow-cpu` (or `tensorflow[and-cuda]` for GPUs);\n\
-             \x20 - put {} (with libtensorflow_framework) beside the binary;\n\
-             \x20 - name the file or its directory with --libtensorflow or \
-             TENSORGATE_LIBTENSORFLOW.",
-            NAMES.join(" or ")
+            "  - name the file or its directory with {flag} or {variable}."
         )
     }
 }
@@ -67,8 +128,13 @@ impl Lookup {
     /// For this process: its own path, its own directory, the `python3` on the path. `flag` and
     /// `environment` are the caller's to give.
     #[must_use]
-    pub fn for_this_process(flag: Option<PathBuf>, environment: Option<PathBuf>) -> Self {
+    pub fn for_this_process(
+        wanted: Wanted,
+        flag: Option<PathBuf>,
+        environment: Option<PathBuf>,
+    ) -> Self {
         Self {
+            wanted,
             flag,
             environment,
             executable: std::env::current_exe().ok(),
@@ -83,27 +149,29 @@ impl Lookup {
     /// [`NotFound`].
     pub fn find(&self) -> Result<PathBuf, NotFound> {
         let mut tried = Vec::new();
+        let wanted = self.wanted;
         let named = [
-            ("--libtensorflow", &self.flag),
-            ("TENSORGATE_LIBTENSORFLOW", &self.environment),
+            (wanted.flag(), &self.flag),
+            (wanted.variable(), &self.environment),
         ];
         for (what, path) in named {
             let Some(path) = path else {
                 tried.push(format!("{what}: not set"));
                 continue;
             };
-            return library_at(path).ok_or_else(|| {
+            return wanted.at(path).ok_or_else(|| {
                 tried.push(format!("{what}: {} is none and holds none", path.display()));
-                NotFound { tried }
+                NotFound { wanted, tried }
             });
         }
         for place in self.beside_the_binary().chain(self.set_up()) {
-            if let Some(found) = library_in(&place) {
+            if let Some(found) = wanted.inside(&place) {
                 return Ok(found);
             }
             tried.push(place.display().to_string());
         }
-        self.ask_python(&mut tried).ok_or(NotFound { tried })
+        self.ask_python(&mut tried)
+            .ok_or(NotFound { wanted, tried })
     }
 
     fn beside_the_binary(&self) -> impl Iterator<Item = PathBuf> {
@@ -130,7 +198,7 @@ impl Lookup {
         }
         roots
             .into_iter()
-            .flat_map(|root| packages_of(&root.join(SETUP)))
+            .flat_map(|root| self.wanted.packages_of(&root.join(SETUP)))
     }
 
     fn ask_python(&self, tried: &mut Vec<String>) -> Option<PathBuf> {
@@ -154,8 +222,8 @@ impl Lookup {
             }
         };
         for packages in String::from_utf8_lossy(&answer).lines() {
-            let place = Path::new(packages).join("tensorflow");
-            if let Some(found) = library_in(&place) {
+            let place = Path::new(packages).join(self.wanted.package());
+            if let Some(found) = self.wanted.inside(&place) {
                 return Some(found);
             }
             tried.push(place.display().to_string());
@@ -168,36 +236,42 @@ fn real_path(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// The library at a path that is the file or the directory with it; a directory above it, such
-/// as a package's or a virtual environment's root, will do too.
-fn library_at(path: &Path) -> Option<PathBuf> {
-    if path.is_file() {
-        return Some(path.to_owned());
+impl Wanted {
+    /// The library at a path that is the file or the directory with it; a directory above it, such
+    /// as a package's or a virtual environment's root, will do too.
+    fn at(self, path: &Path) -> Option<PathBuf> {
+        if path.is_file() {
+            return Some(path.to_owned());
+        }
+        self.inside(path)
+            .or_else(|| self.inside(&path.join("lib")))
+            .or_else(|| {
+                self.packages_of(path)
+                    .iter()
+                    .find_map(|dir| self.inside(dir))
+            })
     }
-    library_in(path)
-        .or_else(|| library_in(&path.join("lib")))
-        .or_else(|| packages_of(path).iter().find_map(|dir| library_in(dir)))
-}
 
-fn library_in(dir: &Path) -> Option<PathBuf> {
-    NAMES
-        .iter()
-        .map(|name| dir.join(name))
-        .find(|path| path.is_file())
-}
+    fn inside(self, dir: &Path) -> Option<PathBuf> {
+        self.names()
+            .iter()
+            .map(|name| dir.join(name))
+            .find(|path| path.is_file())
+    }
 
-/// The places of the package `tensorflow` in a virtual environment, one per Python version.
-fn packages_of(environment: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = environment.join("lib").read_dir() else {
-        return Vec::new();
-    };
-    let mut places: Vec<PathBuf> = entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
-        .map(|entry| entry.path().join("site-packages/tensorflow"))
-        .collect();
-    places.sort();
-    places
+    /// The places of the package in a virtual environment, one per Python version.
+    fn packages_of(self, environment: &Path) -> Vec<PathBuf> {
+        let Ok(entries) = environment.join("lib").read_dir() else {
+            return Vec::new();
+        };
+        let mut places: Vec<PathBuf> = entries
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
+            .map(|entry| entry.path().join("site-packages").join(self.package()))
+            .collect();
+        places.sort();
+        places
+    }
 }
 
 #[cfg(test)]
@@ -304,5 +378,23 @@ mod tests {
             ..Lookup::default()
         };
         assert_eq!(found(&lookup), Some(file));
+    }
+
+    #[test]
+    fn finds_the_interpreter_of_lite_models_by_the_same_rules() {
+        let machine = Machine::new();
+        let lookup = Lookup {
+            wanted: Wanted::LiteRt,
+            ..machine.lookup()
+        };
+        let message = lookup.find().unwrap_err().to_string();
+        assert!(
+            message.contains("`pip install ai-edge-litert`"),
+            "{message}"
+        );
+        assert!(message.contains("TENSORGATE_LIBLITERT"), "{message}");
+        let packages = "lib/python3.11/site-packages/ai_edge_litert/libLiteRt.so";
+        let cache = machine.put(&format!("home/me/clone/.tensorgate/venv/{packages}"));
+        assert_eq!(found(&lookup), Some(cache));
     }
 }

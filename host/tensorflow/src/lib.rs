@@ -22,6 +22,7 @@ mod fetch_sets;
 mod ffi;
 mod find;
 mod library;
+mod lite;
 mod log_line;
 mod logs;
 mod ops;
@@ -36,8 +37,9 @@ mod together;
 
 pub use describe::{MetaGraph, describe};
 pub use feed::CopyCount;
-pub use find::{Lookup, NotFound};
+pub use find::{Lookup, NotFound, Wanted};
 pub use library::{Library, OpenError};
+pub use lite::{LiteLibrary, LiteModel, LiteOpenError};
 pub use logs::{LogCapture, capture_logs};
 pub use saved_model::{SavedModel, SavedModelLoader};
 pub use scheduling::Scheduling;

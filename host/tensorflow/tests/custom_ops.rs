@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use tensorgate_engine::{Call, Predictor as _, RunRequest};
-use tensorgate_tensorflow::{Library, Lookup, SavedModelLoader};
+use tensorgate_tensorflow::{Library, Lookup, SavedModelLoader, Wanted};
 use tensorgate_types::{Deadline, ErrorCode, StringData, Tensor, TensorData};
 
 const OP: &str = "RegexSplitWithOffsets";
@@ -28,7 +28,7 @@ fn operations() -> PathBuf {
 #[test]
 fn a_library_of_operations_makes_a_model_loadable() {
     let named = std::env::var_os("TENSORGATE_LIBTENSORFLOW").map(PathBuf::from);
-    let lookup = Lookup::for_this_process(None, named);
+    let lookup = Lookup::for_this_process(Wanted::TensorFlow, None, named);
     let library = Library::find(&lookup).unwrap();
     let loader = SavedModelLoader::new(library);
     let model = cache().join("test-models/tokens/1");

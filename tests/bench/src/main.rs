@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use tensorgate_engine::{Call, Predictor as _, RunRequest};
-use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader};
+use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader, Wanted};
 use tensorgate_types::{DType, Deadline, Tensor};
 
 use crate::client::{Client, request};
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     ));
 
     let start = Instant::now();
-    let library = Library::find(&Lookup::for_this_process(None, None))
+    let library = Library::find(&Lookup::for_this_process(Wanted::TensorFlow, None, None))
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     let library_took = start.elapsed();
     let start = Instant::now();

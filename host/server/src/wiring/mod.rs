@@ -3,13 +3,15 @@
 //! **Invariant:** only here does one room's trait meet another room's type.
 
 mod gateway;
+mod loaded;
 mod models;
 mod served;
 mod telemetry;
 mod tensorflow;
 
 pub(crate) use gateway::{EdgeHandler, load_gateway, sandbox};
+pub(crate) use loaded::LoadedModel;
 pub(crate) use models::Shelf;
 pub(crate) use served::{ServedError, ServedModel, served_models};
 pub(crate) use telemetry::Outcomes;
-pub(crate) use tensorflow::{LoadedModel, ModelFactory, library_version};
+pub(crate) use tensorflow::{ModelFactory, library_version};

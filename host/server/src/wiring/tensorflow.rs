@@ -12,19 +12,16 @@ use std::sync::{Arc, OnceLock};
 use prost::Message as _;
 use tensorgate_core::ServableFactory;
 use tensorgate_proto::tensorflow::ConfigProto;
-use tensorgate_tensorflow::{
-    Library, Lookup, SavedModel, SavedModelLoader, Scheduling, capture_logs,
-};
+use tensorgate_tensorflow::{Library, Lookup, SavedModelLoader, Scheduling, Wanted, capture_logs};
 use tensorgate_types::{Error, ServableId};
 use tracing::{info, warn};
 
 use crate::options::ServeOptions;
 
+use super::loaded::{Lite, LoadedModel};
+
 /// Where libtensorflow is, when no flag says it.
 const VARIABLE: &str = "TENSORGATE_LIBTENSORFLOW";
-
-/// A version of a model, as the shelf holds it.
-pub(crate) type LoadedModel = SavedModel;
 
 /// Loads models as soon as the library is open. Clones share it.
 #[derive(Debug, Clone)]
@@ -35,6 +32,8 @@ pub(crate) struct ModelFactory {
     tags: Vec<String>,
     session_config: Vec<u8>,
     scheduling: Scheduling,
+    /// Set where TensorFlow Lite models are preferred.
+    lite: Option<Lite>,
     /// Set once, by whoever opens the library; loads wait for it.
     loader: Arc<OnceLock<Result<SavedModelLoader, Error>>>,
 }
@@ -51,6 +50,7 @@ impl ModelFactory {
             tags: options.saved_model_tags.clone(),
             session_config: session_config(options)?,
             scheduling: scheduling(options),
+            lite: options.prefer_tflite_model.then(|| Lite::new(options)),
             loader: Arc::default(),
         })
     }
@@ -82,11 +82,17 @@ impl ServableFactory for ModelFactory {
     type Servable = LoadedModel;
 
     fn load(&self, _id: &ServableId, path: &Path) -> Result<LoadedModel, Error> {
+        if let Some(lite) = &self.lite
+            && let Some(file) = Lite::file_in(path)
+        {
+            return Ok(LoadedModel::Lite(lite.load(&file)?));
+        }
         self.loader
             .wait()
             .as_ref()
             .map_err(Error::clone)?
             .load(path)
+            .map(LoadedModel::Saved)
     }
 }
 
@@ -116,7 +122,11 @@ pub(crate) fn library_version(options: &ServeOptions) -> Result<String, String> 
 
 fn lookup(options: &ServeOptions) -> Lookup {
     let environment = std::env::var_os(VARIABLE).map(PathBuf::from);
-    Lookup::for_this_process(options.libtensorflow.clone(), environment)
+    Lookup::for_this_process(
+        Wanted::TensorFlow,
+        options.libtensorflow.clone(),
+        environment,
+    )
 }
 
 /// TensorFlow's thread pools, as three flags say; empty for TensorFlow's defaults.

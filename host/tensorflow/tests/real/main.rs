@@ -7,6 +7,7 @@
 mod deadlines;
 mod dtypes;
 mod errors;
+mod lite;
 mod signatures;
 mod styles;
 mod support;

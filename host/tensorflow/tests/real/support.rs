@@ -5,14 +5,14 @@ use std::sync::OnceLock;
 
 use bytemuck::Pod;
 use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest};
-use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader};
+use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader, Wanted};
 use tensorgate_types::{DType, Deadline, Result, StringData, Tensor, TensorData};
 
 pub(crate) fn library() -> Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     *LIBRARY.get_or_init(|| {
         let named = std::env::var_os("TENSORGATE_LIBTENSORFLOW").map(PathBuf::from);
-        let lookup = Lookup::for_this_process(None, named);
+        let lookup = Lookup::for_this_process(Wanted::TensorFlow, None, named);
         Library::find(&lookup).unwrap_or_else(|error| panic!("{error}\nrun `cargo xtask setup`"))
     })
 }

@@ -48,6 +48,13 @@ pub(crate) const OWN: &[Row] = &[
          them; loaded before any model, in this order.",
     ),
     acts(
+        "liblitert",
+        "",
+        Value::Text(|o, v| o.liblitert = path(v)),
+        "The file libLiteRt.so, or a directory that holds it, for `prefer_tflite_model`; empty to \
+         look for it.",
+    ),
+    acts(
         "gateway_component",
         "",
         Value::Text(|o, v| o.gateway_component = path(v)),

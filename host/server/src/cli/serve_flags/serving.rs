@@ -242,23 +242,24 @@ pub(crate) const SERVING: &[Row] = &[
         BOOL,
         "Keeps of a model's description only what is needed.",
     ),
-    later(
+    acts(
         "prefer_tflite_model",
         "false",
-        BOOL,
-        "Serves model.tflite where there is one.",
+        Value::Bool(|o, v| o.prefer_tflite_model = v),
+        "Serves a version's model.tflite where there is one, by LiteRT, else its SavedModel.",
     ),
-    later(
+    acts(
         "num_tflite_pools",
         "0",
-        INT32,
-        "Pools of TFLite interpreters.",
+        Value::Int32(|o, v| o.num_tflite_pools = count(v)),
+        "Interpreters for each TensorFlow Lite model: how many of its requests are computed at a \
+         time; 0 for one per CPU.",
     ),
-    later(
+    acts(
         "num_tflite_interpreters_per_pool",
         "1",
-        INT32,
-        "TFLite interpreters per pool.",
+        Value::Int32(|o, v| o.num_tflite_interpreters_per_pool = count(v).max(1)),
+        "Multiplies `num_tflite_pools`.",
     ),
     later(
         "enable_signature_method_name_check",
