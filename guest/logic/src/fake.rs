@@ -133,7 +133,6 @@ pub(crate) fn signature(
 }
 
 impl Fake {
-    #[allow(dead_code)]
     /// What the host would make of chunks.
     pub(crate) fn assemble(&self, chunks: &[Chunk]) -> Vec<u8> {
         let mut out = Vec::new();

@@ -1,11 +1,32 @@
 //! TensorFlow Serving's gRPC API: one message in, chunks of one message or a status out.
 //!
-//! **Invariant:** every call gets an answer and an outcome.
+//! ```text
+//!  Message ─> source (windows) ─> wire (fields) ─> requests, parts, tensor ─> Model::run
+//!                                                                                  │
+//!  chunks <─ write (what is encoded here, and what stays with the host) <──────────┘
+//! ```
+//!
+//! **Invariant:** every call gets an answer and an outcome; errors keep the order of the original,
+//! which reads the message, then finds the model, its signature, the tensors. Memory does not grow
+//! with what can stay where it is: tensors of fixed-size elements and strings are never copied in,
+//! large outputs are never copied out.
 
-use tensorgate_types::Error;
+mod infer;
+mod models;
+mod parts;
+mod predict;
+mod requests;
+mod source;
+mod tensor;
+mod wire;
+mod write;
 
+use tensorgate_types::{Error, LogKind, Result};
+
+use crate::examples::Method;
+use crate::inference::Range;
 use crate::outcome::Outcome;
-use crate::services::{Chunk, Message, Services};
+use crate::services::{Chunk, LogEntry, Message, Services};
 
 /// Answers a call of `method` (`/tensorflow.serving.PredictionService/Predict`).
 pub fn handle(
@@ -13,11 +34,98 @@ pub fn handle(
     message: &impl Message,
     services: &impl Services,
 ) -> (Result<Vec<Chunk>, Error>, Outcome) {
-    let _ = (message, services);
-    let error = Error::unimplemented(format!("{method} is not implemented"));
-    let outcome = Outcome {
-        code: error.code().number(),
-        ..Outcome::default()
-    };
-    (Err(error), outcome)
+    let mut outcome = Outcome::default();
+    let answer = dispatch(method, message, services, &mut outcome).map_err(cut);
+    if let Err(error) = &answer {
+        outcome.code = error.code().number();
+    }
+    (answer, outcome)
 }
+
+fn dispatch(
+    method: &str,
+    message: &impl Message,
+    services: &impl Services,
+    outcome: &mut Outcome,
+) -> Result<Vec<Chunk>> {
+    let (service, name) = method
+        .strip_prefix('/')
+        .and_then(|method| method.rsplit_once('/'))
+        .unwrap_or_default();
+    match (service, name) {
+        ("tensorflow.serving.PredictionService", "Predict") => {
+            outcome.api = "predict";
+            predict::predict(message, services, outcome)
+        }
+        ("tensorflow.serving.PredictionService", "Classify") => {
+            outcome.api = "classify";
+            infer::one(Method::Classify, message, services, outcome)
+        }
+        ("tensorflow.serving.PredictionService", "Regress") => {
+            outcome.api = "regress";
+            infer::one(Method::Regress, message, services, outcome)
+        }
+        ("tensorflow.serving.PredictionService", "MultiInference") => {
+            outcome.api = "multi_inference";
+            infer::several(message, services, outcome)
+        }
+        ("tensorflow.serving.PredictionService", "GetModelMetadata") => {
+            outcome.api = "metadata";
+            models::metadata(message, services, outcome)
+        }
+        ("tensorflow.serving.ModelService", "GetModelStatus") => {
+            outcome.api = "status";
+            models::status(message, services, outcome)
+        }
+        ("tensorflow.serving.ModelService", "HandleReloadConfigRequest") => {
+            outcome.api = "reload";
+            models::reload(message, services)
+        }
+        _ => Err(Error::unimplemented(format!("unknown method {method}"))),
+    }
+}
+
+fn missing_spec() -> Error {
+    Error::invalid_argument("Missing ModelSpec")
+}
+
+/// Cuts the message of an error as the original does: HTTP/2 bounds headers, and a signature in
+/// text form can be long.
+fn cut(error: Error) -> Error {
+    const MAX_LENGTH: usize = 1024;
+    let message = error.message();
+    if message.len() <= MAX_LENGTH {
+        return error;
+    }
+    let end = message.floor_char_boundary(MAX_LENGTH);
+    let message = format!("{}...TRUNCATED", &message[..end]);
+    let code = error.code();
+    Error::new(code, message).with_source(error)
+}
+
+/// Has a request and its answer written down, if the lot falls on it.
+fn write_down(
+    services: &impl Services,
+    message: &impl Message,
+    kind: LogKind,
+    (model, version, signature): (&str, i64, &str),
+    answer: &[Chunk],
+) {
+    if !services.log_sampled(model) {
+        return;
+    }
+    services.log(LogEntry {
+        kind,
+        model: model.to_owned(),
+        version,
+        signature_name: signature.to_owned(),
+        request: vec![Chunk::InMessage(Range {
+            offset: 0,
+            length: message.length(),
+        })],
+        response: answer.to_vec(),
+    });
+}
+
+#[cfg(test)]
+mod tests;
