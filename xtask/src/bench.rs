@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the figures of docs/benchmarks.md, on this machine.
 //!
-//! Three parts: a request through the whole server, the sandbox alone, the parser. All are built
+//! Four parts: a request through the whole server, load over gRPC and REST, the sandbox alone, the
+//! parser. All are built
 //! with the features of the whole workspace, so that they share what is expensive to build.
 
 use std::process::Command;
@@ -26,13 +27,15 @@ pub(crate) fn bench(repo: &Repo, mut arguments: Arguments) -> Result<()> {
     match part.as_deref() {
         None => {
             request(repo, &rest)?;
+            grpc(repo, &[])?;
             sandbox(repo)?;
             parse(repo)
         }
         Some("request") => request(repo, &rest),
+        Some("grpc") => grpc(repo, &rest),
         Some("sandbox") => sandbox(repo),
         Some("parse") => parse(repo),
-        Some(other) => bail!("no part `{other}`: expected request, sandbox or parse"),
+        Some(other) => bail!("no part `{other}`: expected request, grpc, sandbox or parse"),
     }
 }
 
@@ -43,10 +46,26 @@ fn request(repo: &Repo, rest: &[String]) -> Result<()> {
     host::build_release(repo, &["--bin", "tensorgate-bench"])?;
     process::run(
         built(repo, "tensorgate-bench")
+            .arg("request")
             .arg(repo.server(Profile::Release))
             .arg(repo.models().join(MODEL))
             .args(rest)
             // TensorFlow's log would stand between the figures.
+            .env("TF_CPP_MIN_LOG_LEVEL", "3"),
+    )
+}
+
+fn grpc(repo: &Repo, rest: &[String]) -> Result<()> {
+    setup::everything(repo)?;
+    server::build(repo, Profile::Release)?;
+    host::build_release(repo, &["--bin", "tensorgate-bench"])?;
+    process::run(
+        built(repo, "tensorgate-bench")
+            .arg("grpc")
+            .arg(repo.server(Profile::Release))
+            .arg(repo.models().join(MODEL))
+            .arg(repo.test_models().join("identity"))
+            .args(rest)
             .env("TF_CPP_MIN_LOG_LEVEL", "3"),
     )
 }

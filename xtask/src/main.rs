@@ -48,6 +48,7 @@ cargo xtask COMMAND
       --no-check        do not try it
   bench [PART]          the figures of docs/benchmarks.md; PART is one of
                         request [-- COUNT]  a request through the whole server, and its start
+                        grpc [-- SECONDS]   Predict over gRPC and REST, 1, 8 and 64 clients
                         sandbox             what a fresh sandbox adds
                         parse               JSON to tensor, natively and in the sandbox
   soak [-- ARGUMENTS]   a million runs and a thousand loads, watching resident memory

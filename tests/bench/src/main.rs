@@ -1,126 +1,63 @@
-//! What a request costs: the whole server against a bare run of the session, in one process run
-//! on one machine, so that the ratios mean something. `cargo xtask bench` builds and runs it.
+//! What requests cost: the whole server against bare runs of the session, in one process run on one
+//! machine, so that the ratios mean something. `cargo xtask bench` builds and runs it.
 //!
 //! Invariant: figures are printed with how many samples they stand on, and nothing is asserted:
 //! machines differ.
 
 mod client;
+mod load;
+mod request;
+mod rpc;
 mod server;
 mod stats;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use tensorgate_engine::{Call, Predictor as _, RunRequest};
+use anyhow::{Context as _, Result, bail};
 use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader, Wanted};
-use tensorgate_types::{DType, Deadline, Tensor};
 
-use crate::client::{Client, request};
-use crate::server::Server;
-use crate::stats::Samples;
-
-const USAGE: &str = "tensorgate-bench BINARY MODEL_BASE_PATH [REQUESTS]";
-const BODY: &[u8] = br#"{"instances": [1.0, 2.0, 5.0]}"#;
+const USAGE: &str = "tensorgate-bench request BINARY HALF_PLUS_TWO [REQUESTS]\n\
+                     tensorgate-bench grpc BINARY HALF_PLUS_TWO IDENTITY [SECONDS]";
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
-    let mut path = || arguments.next().map(PathBuf::from).context(USAGE);
-    // The server wants an absolute path, as the original does.
-    let (binary, base_path) = (path()?, path()?.canonicalize()?);
-    let requests: usize = match arguments.next() {
-        Some(count) => count.to_string_lossy().parse().context(USAGE)?,
-        None => 20_000,
+    let part = arguments.next().context(USAGE)?;
+    // The server wants absolute paths, as the original does.
+    let mut path = || -> Result<PathBuf> {
+        let path = arguments.next().map(PathBuf::from).context(USAGE)?;
+        Ok(path.canonicalize()?)
     };
-    say(&format!(
-        "half_plus_two, {requests} requests, one client on loopback"
-    ));
-
-    let start = Instant::now();
-    let library = Library::find(&Lookup::for_this_process(Wanted::TensorFlow, None, None))
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let library_took = start.elapsed();
-    let start = Instant::now();
-    let model = SavedModelLoader::new(library).load(&newest(&base_path)?)?;
-    let model_took = start.elapsed();
-
-    startup(&binary, &base_path, library_took, model_took)?;
-    request_cost(&binary, &base_path, &model, requests)
-}
-
-/// From the start of the process until the model answers, warm caches, the median of five.
-fn startup(binary: &Path, base_path: &Path, library: Duration, model: Duration) -> Result<()> {
-    drop(Server::start(binary, "half_plus_two", base_path)?);
-    let mut times = Vec::new();
-    for _ in 0..5 {
-        times.push(Server::start(binary, "half_plus_two", base_path)?.ready_after);
-    }
-    let ready = Samples::new(times).median();
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    say(&format!(
-        "start to ready: {:.0} ms; opening libtensorflow alone {:.0} ms, loading the model alone \
-         {:.0} ms; the rest {:.0} ms",
-        ms(ready),
-        ms(library),
-        ms(model),
-        ms(ready) - ms(library) - ms(model),
-    ));
-    Ok(())
-}
-
-/// Request to answer through the whole server, against a run of the session alone.
-fn request_cost(binary: &Path, base_path: &Path, model: &SavedModel, count: usize) -> Result<()> {
-    let server = Server::start(binary, "half_plus_two", base_path)?;
-    let predict = request("POST", "/v1/models/half_plus_two:predict", BODY);
-    let health = request("GET", "/health/live", b"");
-    let mut client = Client::connect(server.address)?;
-    let (status, body) = client.send(&predict)?;
-    ensure!(
-        (status, body)
-            == (
-                200,
-                b"{\n    \"predictions\": [2.5, 3.0, 4.5\n    ]\n}".as_slice()
-            ),
-        "unexpected answer: {status} {}",
-        String::from_utf8_lossy(body)
-    );
-    // Twice each, in turn: the machine's mood then shows, and is in both.
-    for round in 1..=2 {
-        let bare = Samples::of(count, || run(model))?;
-        let door = Samples::of(count, || client.send(&health).map(drop))?;
-        let whole = Samples::of(count, || {
-            let (status, _) = client.send(&predict)?;
-            ensure!(status == 200, "status {status}");
-            Ok(())
-        })?;
-        say(&format!("round {round}: bare session run       {bare}"));
-        say(&format!("round {round}: HTTP alone (health)    {door}"));
-        say(&format!("round {round}: request to answer      {whole}"));
-        say(&format!(
-            "round {round}: all but the session run adds {:.1} us at the median; \
-             request / bare run = {:.2}",
-            whole.median_us() - bare.median_us(),
-            whole.median_us() / bare.median_us(),
-        ));
-    }
-    drop(client);
-    for line in server.stop()? {
-        if line.contains("instances") {
-            say(&format!("server: {line}"));
+    match part.to_str() {
+        Some("request") => {
+            let (binary, model) = (path()?, path()?);
+            let count = match arguments.next() {
+                Some(count) => count.to_string_lossy().parse().context(USAGE)?,
+                None => 20_000,
+            };
+            request::measure(&binary, &model, count)
         }
+        Some("grpc") => {
+            let (binary, small, large) = (path()?, path()?, path()?);
+            let seconds = match arguments.next() {
+                Some(seconds) => seconds.to_string_lossy().parse().context(USAGE)?,
+                None => 3.0,
+            };
+            rpc::measure(&binary, &small, &large, Duration::from_secs_f64(seconds))
+        }
+        _ => bail!(USAGE),
     }
-    Ok(())
 }
 
-fn run(model: &SavedModel) -> Result<()> {
-    let input = Tensor::from_slice(DType::FLOAT, vec![3], &[1.0f32, 2.0, 5.0])?;
-    let call = Call {
-        signature: "serving_default".to_owned(),
-        inputs: vec![("x".to_owned(), input)],
-        outputs: Vec::new(),
-    };
-    model.run(&RunRequest::one(call, Deadline::NEVER))?;
-    Ok(())
+fn library() -> Result<Library> {
+    Library::find(&Lookup::for_this_process(Wanted::TensorFlow, None, None))
+        .map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+/// The newest version of a model, without a server round it.
+fn load(library: Library, base_path: &Path) -> Result<SavedModel> {
+    let version = newest(base_path)?;
+    Ok(SavedModelLoader::new(library).load(&version)?)
 }
 
 /// The version directory with the highest number.

@@ -21,21 +21,29 @@ pub(crate) struct Server {
     child: Child,
     /// Where it serves REST.
     pub(crate) address: SocketAddr,
+    /// Where it serves gRPC.
+    pub(crate) grpc: SocketAddr,
     /// From the start of the process to the first model that is available.
     pub(crate) ready_after: Duration,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    /// Starts `binary` with one model and waits until the model is available.
-    pub(crate) fn start(binary: &Path, model: &str, base_path: &Path) -> Result<Self> {
-        let port = free_port()?;
+    /// Starts `binary` with one model and more flags, and waits until the model is available.
+    pub(crate) fn start(
+        binary: &Path,
+        model: &str,
+        base_path: &Path,
+        flags: &[&str],
+    ) -> Result<Self> {
+        let (port, grpc) = free_ports()?;
         let start = Instant::now();
         let mut child = Command::new(binary)
             .arg("serve")
             .arg(format!("--model_name={model}"))
             .arg(format!("--model_base_path={}", base_path.display()))
-            .args(["--port=0", &format!("--rest_api_port={port}")])
+            .args([format!("--port={grpc}"), format!("--rest_api_port={port}")])
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -56,6 +64,7 @@ impl Server {
         let mut server = Self {
             child,
             address: (Ipv4Addr::LOCALHOST, port).into(),
+            grpc: (Ipv4Addr::LOCALHOST, grpc).into(),
             ready_after: Duration::ZERO,
             log,
         };
@@ -125,9 +134,10 @@ fn memchr_str(haystack: &[u8], needle: &[u8]) -> bool {
         .any(|window| window == needle)
 }
 
-/// A port that is free now. The server takes port 0 for `off`, as TensorFlow Serving does.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+/// Two ports that are free now, held at once so that they differ. The server takes port 0 for `off`,
+/// as TensorFlow Serving does.
+fn free_ports() -> Result<(u16, u16)> {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let (one, other) = (listen()?, listen()?);
+    Ok((one.local_addr()?.port(), other.local_addr()?.port()))
 }
