@@ -311,3 +311,63 @@ fn saved_model_cli() {
     let answer = server.post("/v1/models/half_plus_two:predict", THREE);
     assert_eq!(answer.body, HALF_PLUS_TWO);
 }
+
+/// "TensorFlow Lite": with the flag, a version's `model.tflite` is served in the place of its
+/// SavedModel.
+#[test]
+fn tensorflow_lite() {
+    const ROW: &str = r#"{"instances": [[1.0, 2.0, 3.0]]}"#;
+    let tutorial = Tutorial::new();
+    let base = flag("model_base_path", &path("lite_beside_saved_model"));
+    for (more, y) in [
+        ("--prefer_tflite_model=true", "20.5"),
+        ("--prefer_tflite_model=false", "10.5"),
+    ] {
+        let server = tutorial.serve(&["--rest_api_port=8501", "--model_name=m", &base, more]);
+        let answer = server.post("/v1/models/m:predict", ROW);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(answer.body.contains(y), "{more}: {}", answer.body);
+    }
+}
+
+/// Names and defaults of the flags in one of the tables of docs/configuration.md.
+fn flags_of_the_page(table: &str) -> Vec<(String, String)> {
+    let page = std::fs::read_to_string(root().join("docs/configuration.md")).expect("it is there");
+    let (start, end) = (
+        format!("<!-- {table} -->"),
+        format!("<!-- end of {table} -->"),
+    );
+    let (_, rest) = page.split_once(&start).expect("it has the table");
+    let (table, _) = rest.split_once(&end).expect("the table has an end");
+    table
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| {
+            let mut cells = line.split('|').map(|cell| cell.trim().trim_matches('`'));
+            let name = cells.nth(1).unwrap_or_default().to_owned();
+            (name, cells.nth(1).unwrap_or_default().to_owned())
+        })
+        .collect()
+}
+
+/// All 48 flags at once, and a warning for each that does nothing.
+#[test]
+fn every_flag_is_accepted_and_says_when_it_does_nothing() {
+    let idle = flags_of_the_page("later");
+    let mut all = flags_of_the_page("serving");
+    all.extend(idle.clone());
+    assert_eq!(all.len(), 48);
+    let tutorial = Tutorial::new();
+    let mut flags: Vec<String> = all
+        .iter()
+        .map(|(name, default)| format!("--{name}={default}"))
+        .collect();
+    flags.push("--rest_api_port=8501".to_owned());
+    flags.push("--model_name=m".to_owned());
+    flags.push(flag("model_base_path", &path("half_plus_two")));
+    let server = Server::spawn(tutorial.command().args(&flags));
+    assert_eq!(server.post("/v1/models/m:predict", THREE).status, 200);
+    for (name, _) in &idle {
+        server.wait_for_line(&format!("--{name} has no effect"));
+    }
+}
