@@ -61,6 +61,14 @@ pub mod config {
         parse_text("tensorflow.serving.ModelServerConfig", text)
     }
 
+    /// Parses a `MonitoringConfig` in protobuf text format.
+    ///
+    /// # Errors
+    /// The position and the reason, when `text` is not one.
+    pub fn parse_monitoring_config(text: &str) -> Result<MonitoringConfig, String> {
+        parse_text("tensorflow.serving.MonitoringConfig", text)
+    }
+
     fn parse_text<M: Message + Default>(name: &str, text: &str) -> Result<M, String> {
         let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| error.to_string())?;
         let descriptor = pool

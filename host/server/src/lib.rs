@@ -15,6 +15,7 @@ pub mod cli;
 mod door;
 mod inspect;
 mod logging;
+mod metrics;
 mod options;
 mod serve;
 mod wiring;

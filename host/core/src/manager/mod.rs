@@ -193,6 +193,12 @@ impl<S: Send + Sync + 'static> Manager<S> {
         self.published.load().lookup(spec)
     }
 
+    /// Whether a model of this name was ever added. Never waits.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.published.load().models.contains_key(name)
+    }
+
     /// The states of a model's versions, the highest first; or of one version. Ended versions stay
     /// listed, the last 64 of each model. Never waits.
     ///

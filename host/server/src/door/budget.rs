@@ -43,7 +43,6 @@ impl Budget {
     }
 
     /// What is held now.
-    #[cfg(test)]
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }

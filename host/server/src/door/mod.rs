@@ -34,6 +34,8 @@ pub(crate) use budget::Budget;
 pub(crate) use grpc::service as grpc_service;
 pub(crate) use sockets::{Listener, Listening};
 
+use crate::metrics::MetricsPage;
+
 /// What the door hands requests to.
 pub(crate) trait Handler: Send + Sync + 'static {
     /// Answers a request. An error is answered by the door.
@@ -58,6 +60,8 @@ pub(crate) struct DoorOptions {
     pub(crate) max_buffered_bytes: usize,
     /// Whether pages of other origins may call.
     pub(crate) cors: bool,
+    /// The page for Prometheus, if there is to be one.
+    pub(crate) metrics: Option<MetricsPage>,
 }
 
 /// The state that all requests share.
@@ -85,6 +89,11 @@ impl<H: Handler> Door<H> {
     pub(crate) fn open(&self, handler: H) {
         // Called once, by the start-up; a second handler has nobody to complain to.
         let _ = self.handler.set(handler);
+    }
+
+    /// What requests and answers hold together.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// From now on the server says that it is not ready.

@@ -22,6 +22,11 @@ pub(super) async fn handle<H: Handler>(
     State(door): State<Arc<Door<H>>>,
     request: axum::extract::Request,
 ) -> Response {
+    // Its path is an operator's choice, and so none that could be in the table of routes.
+    let page = door.options.metrics.as_ref();
+    if let Some(page) = page.and_then(|page| page.answer(request.uri())) {
+        return page;
+    }
     let id = request_id::of(request.headers());
     let mut response = answer(&door, request, &id)
         .await

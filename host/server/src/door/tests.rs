@@ -48,6 +48,7 @@ fn options() -> DoorOptions {
         max_body_bytes: 16,
         max_buffered_bytes: 1024,
         cors: false,
+        metrics: None,
     }
 }
 

@@ -9,14 +9,16 @@ use tensorgate_edge::{EdgeEngine, Gateway, Services};
 use tensorgate_engine::{RunPool, RunPoolOptions};
 use tensorgate_types::{Error, ErrorCode};
 
+use crate::metrics::{Metrics, watch_run_pool, watch_sandbox, watch_shelf};
 use crate::options::{Manner, ServeOptions};
 use crate::wiring::{
-    EdgeHandler, LoadedModel, ModelFactory, Outcomes, ServedModel, Shelf, load_gateway, sandbox,
+    EdgeHandler, MeasuredModel, ModelFactory, Outcomes, Reports, ServedModel, Shelf, load_gateway,
+    sandbox,
 };
 
 /// The rooms, connected.
 pub(super) struct House {
-    manager: Manager<LoadedModel>,
+    manager: Manager<MeasuredModel>,
     engine: EdgeEngine,
     gateway: Gateway,
     outcomes: Arc<Outcomes>,
@@ -32,14 +34,17 @@ impl House {
         options: &ServeOptions,
         manner: Manner,
         models: Vec<ServedModel>,
+        metrics: &Arc<Metrics>,
         started: Instant,
     ) -> Result<Self, Error> {
-        let factory = ModelFactory::new(options)?;
+        let factory = ModelFactory::new(options, Arc::clone(metrics))?;
         let pool = RunPool::new(run_pool_options(options))
             .map_err(|error| Error::internal("cannot start run threads").with_source(error))?;
         let manager = Manager::spawn(&manager_options(options), factory.clone())
             .map_err(|error| Error::internal("cannot start loading").with_source(error))?;
         let engine = sandbox(options)?;
+        let pool = Arc::new(pool);
+        watch_rooms(metrics, &manager, &pool, &engine);
         start_blocking_threads().await;
         // While the system's loader opens the library it lets nobody start a thread or enter the
         // sandbox. So the component comes after it, beside the loads of models, and only the
@@ -57,14 +62,9 @@ impl House {
             .map(|model| (model.watched, model.labels))
             .unzip();
         let names: Vec<String> = watched.iter().map(|model| model.name.clone()).collect();
-        let shelf = Shelf::new(
-            manager.clone(),
-            Arc::new(pool),
-            options.strict_shapes.clone(),
-        );
-        let outcomes = Arc::new(Outcomes::default());
-        let telemetry = Arc::clone(&outcomes);
-        let services = Services::new(Arc::new(shelf), telemetry);
+        let shelf = Shelf::new(manager.clone(), pool, options.strict_shapes.clone());
+        let outcomes = Arc::new(Outcomes::new(Arc::clone(metrics)));
+        let services = Services::new(Arc::new(shelf), Arc::new(Reports));
         let parts = async {
             library.await?;
             let opened = started.elapsed();
@@ -95,6 +95,7 @@ impl House {
         EdgeHandler {
             gateway: self.gateway.clone(),
             manager: self.manager.clone(),
+            outcomes: Arc::clone(&self.outcomes),
         }
     }
 
@@ -175,6 +176,20 @@ impl House {
             tracing::warn!("Models that are still held after {limit:?} end with the process");
         }
     }
+}
+
+/// Lets the metrics ask the rooms.
+fn watch_rooms(
+    metrics: &Metrics,
+    manager: &Manager<MeasuredModel>,
+    pool: &Arc<RunPool>,
+    engine: &EdgeEngine,
+) {
+    watch_shelf(&metrics.registry, manager);
+    watch_run_pool(&metrics.registry, pool);
+    watch_sandbox(&metrics.registry, engine);
+    let models = manager.clone();
+    metrics.requests.know(move |name| models.knows(name));
 }
 
 /// Starts the threads that the start-up blocks: for the library, and to look at directories.

@@ -13,12 +13,14 @@ mod house;
 mod ports;
 mod signals;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tensorgate_types::Error;
 
 use crate::door::{Door, DoorOptions};
 use crate::logging;
+use crate::metrics::{Metrics, MetricsPage, metrics_path, watch_budget};
 use crate::options::{Manner, ServeOptions};
 use crate::wiring::{ServedError, ServedModel, library_version, served_models};
 
@@ -85,18 +87,23 @@ async fn serve(
     started: Instant,
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
+    let metrics = Metrics::new();
+    let page = metrics_path(options.monitoring_config_file.as_deref(), manner)?
+        .map(|path| MetricsPage::new(path, Arc::clone(&metrics)));
     let door = Door::new(DoorOptions {
         timeout: options.rest_api_timeout,
         max_body_bytes: options.max_body_bytes,
         max_buffered_bytes: options.max_buffered_bytes,
         cors: options.rest_api_enable_cors_support,
+        metrics: page,
     });
+    watch_budget(&metrics.registry, door.budget().clone());
     let mut ports = Ports::default();
     if manner == Manner::Tensorgate {
         ports.open(options, manner, &door)?;
     }
     let build = async {
-        let house = House::build(options, manner, models, started).await?;
+        let house = House::build(options, manner, models, &metrics, started).await?;
         door.open(house.handler());
         if manner == Manner::ModelServer {
             house.wait_for_an_answer().await?;

@@ -1,6 +1,7 @@
 //! The gateway component behind the door: the built-in one, or a file's.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tensorgate_core::Manager;
@@ -8,9 +9,10 @@ use tensorgate_edge::{EdgeEngine, EdgeLimits, Gateway, RestRequest, RestResponse
 use tensorgate_types::{Deadline, Error};
 
 use crate::door::Handler;
+use crate::metrics::{Api, Entrypoint};
 use crate::options::ServeOptions;
 
-use super::LoadedModel;
+use super::{MeasuredModel, Outcomes};
 
 /// The component that the binary carries.
 const BUILT_IN: &[u8] = include_bytes!(env!("TENSORGATE_GATEWAY_COMPONENT"));
@@ -22,7 +24,8 @@ const AROUND_THE_BODY: usize = 128 << 10;
 #[derive(Debug)]
 pub(crate) struct EdgeHandler {
     pub(crate) gateway: Gateway,
-    pub(crate) manager: Manager<LoadedModel>,
+    pub(crate) manager: Manager<MeasuredModel>,
+    pub(crate) outcomes: Arc<Outcomes>,
 }
 
 impl Handler for EdgeHandler {
@@ -31,7 +34,9 @@ impl Handler for EdgeHandler {
         request: RestRequest,
         deadline: Deadline,
     ) -> Result<RestResponse, Error> {
-        Ok(self.gateway.handle(request, deadline).await?)
+        let call = self.gateway.handle(request, deadline);
+        let answer = self.outcomes.of_client(Entrypoint::Rest, Api::Other, call);
+        Ok(answer.await?)
     }
 
     fn not_ready(&self) -> Option<String> {

@@ -4,14 +4,15 @@
 
 mod gateway;
 mod loaded;
+mod measured;
 mod models;
 mod served;
 mod telemetry;
 mod tensorflow;
 
 pub(crate) use gateway::{EdgeHandler, load_gateway, sandbox};
-pub(crate) use loaded::LoadedModel;
+pub(crate) use measured::MeasuredModel;
 pub(crate) use models::Shelf;
 pub(crate) use served::{ServedError, ServedModel, served_models};
-pub(crate) use telemetry::Outcomes;
+pub(crate) use telemetry::{Outcomes, Reports};
 pub(crate) use tensorflow::{ModelFactory, library_version};

@@ -11,6 +11,7 @@ use tensorgate_types::{
     Deadline, ModelSpec, ModelVersionStatus, Result, ServableId, ShapeCheck, Signatures,
 };
 
+use super::telemetry::in_model;
 use crate::options::StrictShapes;
 
 /// Opens models of a manager and runs them on a pool.
@@ -99,7 +100,7 @@ impl<P: Predictor> OpenModel for Pinned<P> {
             .collect();
         // A handle of its own: the run may outlive the request that asked for it.
         let request = RunRequest { calls, deadline };
-        Box::pin(self.pool.run(self.handle.clone(), request))
+        Box::pin(in_model(self.pool.run(self.handle.clone(), request)))
     }
 }
 

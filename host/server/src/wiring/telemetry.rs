@@ -1,36 +1,141 @@
-//! Counts how requests ended, as the gateway component reports it.
+//! Brings together what is known of a request: what the gateway component reports, what the
+//! runtime took, by which door it came, how long it was, and how it ended.
+//!
+//! The component and the models are called on the task of the request. So what they say is left
+//! in a place of that task, and read when the request has ended: nothing is shared between
+//! requests but the counters.
+//!
+//! **Cancellation:** a request whose client went away is not counted: nobody was answered.
 
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tensorgate_edge::{Outcome, Telemetry};
+use tensorgate_edge::{EdgeError, Outcome, Telemetry};
+use tensorgate_types::Error;
 
-/// One more than the highest canonical code.
-const CODES: usize = 17;
+use crate::metrics::{Api, Ended, Entrypoint, Metrics};
 
-/// Counts by code. Labels that a client can invent (model names) are kept out of counters, since
-/// each would stay for ever; they go to the log.
+tokio::task_local! {
+    /// What is known of the request that this task handles.
+    static REQUEST: RefCell<Seen>;
+}
+
 #[derive(Debug, Default)]
+struct Seen {
+    outcome: Option<Outcome>,
+    in_model: Option<Duration>,
+}
+
+/// Counts how requests ended.
+#[derive(Debug)]
 pub(crate) struct Outcomes {
+    metrics: Arc<Metrics>,
     /// Each counts by itself; no order between them.
-    by_code: [AtomicU64; CODES],
+    requests: AtomicU64,
+    errors: AtomicU64,
 }
 
 impl Outcomes {
-    /// Requests reported so far, and how many of them ended in an error.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            requests: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+        }
+    }
+
+    /// Requests that ended so far, and how many of them with an error.
     pub(crate) fn totals(&self) -> (u64, u64) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let errors = self.by_code[1..].iter().map(read).sum();
-        (read(&self.by_code[0]) + errors, errors)
+        (read(&self.requests), read(&self.errors))
+    }
+
+    /// Handles a client's request, and counts how it ended. `api` is what the door can tell of
+    /// it, for a request that the component never reports.
+    pub(crate) async fn of_client<T>(
+        &self,
+        entrypoint: Entrypoint,
+        api: Api,
+        call: impl Future<Output = Result<T, EdgeError>>,
+    ) -> Result<T, EdgeError> {
+        let start = Instant::now();
+        let (result, seen) = watched(call).await;
+        let failure = result.as_ref().err().map(|error| error.code() as u32);
+        // A component of one's own need not report. Then nothing is known but a failure.
+        let code = failure.or(seen.outcome.as_ref().map(|outcome| outcome.code));
+        if let Some(code) = code {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            self.errors
+                .fetch_add(u64::from(code != 0), Ordering::Relaxed);
+            let took = start.elapsed();
+            self.metrics
+                .requests
+                .record(&ended(&seen, entrypoint, api, code, took));
+        }
+        result
+    }
+
+    /// Handles a request that a model is warmed up with.
+    pub(crate) async fn of_warm_up<T>(
+        &self,
+        api: Api,
+        call: impl Future<Output = Result<Result<T, Error>, EdgeError>>,
+    ) -> Result<T, Error> {
+        let start = Instant::now();
+        let (result, seen) = watched(call).await;
+        let result = result.map_err(Error::from).flatten();
+        let code = result.as_ref().err().map_or(0, |error| error.code() as u32);
+        let took = start.elapsed();
+        let ended = ended(&seen, Entrypoint::Grpc, api, code, took);
+        self.metrics.requests.record_warm_up(&ended);
+        result
     }
 }
 
-impl Telemetry for Outcomes {
+/// Does `call`, and gives with its result what was said meanwhile.
+async fn watched<T>(call: impl Future<Output = T>) -> (T, Seen) {
+    let watched = async {
+        let result = call.await;
+        (result, REQUEST.with(RefCell::take))
+    };
+    REQUEST.scope(RefCell::default(), watched).await
+}
+
+fn ended(seen: &Seen, entrypoint: Entrypoint, api: Api, code: u32, took: Duration) -> Ended<'_> {
+    let outcome = seen.outcome.as_ref();
+    Ended {
+        entrypoint,
+        model: outcome.map_or("", |outcome| outcome.model.as_str()),
+        version: outcome.and_then(|outcome| outcome.version),
+        api: outcome.map_or(api, |outcome| Api::from_word(&outcome.api)),
+        rows: outcome.map_or(0, |outcome| outcome.rows),
+        code,
+        took,
+        in_model: seen.in_model,
+    }
+}
+
+/// Waits for a run, and notes for the request of this task how long it was. Several runs of one
+/// request add up.
+pub(crate) async fn in_model<T>(run: impl Future<Output = T>) -> T {
+    let start = Instant::now();
+    let result = run.await;
+    let took = start.elapsed();
+    // Outside of a request there is nobody to note it for.
+    let _ = REQUEST.try_with(|seen| {
+        *seen.borrow_mut().in_model.get_or_insert_default() += took;
+    });
+    result
+}
+
+/// Takes the component's report of the request of this task.
+#[derive(Debug)]
+pub(crate) struct Reports;
+
+impl Telemetry for Reports {
     fn report(&self, outcome: Outcome) {
-        // A component can say any number: what is no code counts as UNKNOWN (2).
-        let code = usize::try_from(outcome.code)
-            .ok()
-            .filter(|code| *code < CODES);
-        self.by_code[code.unwrap_or(2)].fetch_add(1, Ordering::Relaxed);
         tracing::debug!(
             model = outcome.model,
             version = outcome.version,
@@ -40,26 +145,94 @@ impl Telemetry for Outcomes {
             code = outcome.code,
             "request ended"
         );
+        // The trait says that this is the request's task, and every request is watched.
+        let _ = REQUEST.try_with(|seen| seen.borrow_mut().outcome = Some(outcome));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::page_of;
 
-    #[test]
-    fn counts_by_code() {
-        let outcomes = Outcomes::default();
-        for code in [0, 0, 3, 99] {
-            outcomes.report(Outcome {
-                model: "m".to_owned(),
-                version: None,
-                api: String::new(),
-                signature: String::new(),
-                rows: 0,
-                code,
-            });
+    fn outcome(code: u32) -> Outcome {
+        Outcome {
+            model: "m".to_owned(),
+            version: Some(1),
+            api: "predict".to_owned(),
+            signature: "serving_default".to_owned(),
+            rows: 1,
+            code,
         }
-        assert_eq!(outcomes.totals(), (4, 2));
+    }
+
+    fn outcomes() -> (Outcomes, Arc<Metrics>) {
+        let metrics = Metrics::new();
+        metrics.requests.know(|_| true);
+        (Outcomes::new(Arc::clone(&metrics)), metrics)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_said_during_a_request_is_counted_for_it() {
+        let (outcomes, metrics) = outcomes();
+        for code in [0, 3, 99] {
+            let request = async {
+                in_model(async {}).await;
+                Reports.report(outcome(code));
+                Ok(())
+            };
+            let ended = outcomes
+                .of_client(Entrypoint::Rest, Api::Other, request)
+                .await;
+            assert_eq!(ended, Ok(()));
+        }
+        assert_eq!(outcomes.totals(), (3, 2));
+        let page = page_of(&metrics);
+        for line in [
+            ":tensorflow:serving:request_count{model_name=\"m\",status=\"INVALID_ARGUMENT\"} 1\n",
+            ":tensorflow:serving:request_count{model_name=\"m\",status=\"UNKNOWN\"} 1\n",
+            ":tensorflow:serving:runtime_latency_count\
+             {model_name=\"m\",API=\"Predict\",runtime=\"TF1\"} 1\n",
+        ] {
+            assert!(page.contains(line), "{line}{page}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_never_got_to_the_component_is_counted_by_its_error() {
+        let (outcomes, metrics) = outcomes();
+        let full = || async {
+            Err::<(), _>(EdgeError::Full {
+                slots: 1,
+                waiting: 1,
+            })
+        };
+        let _ = outcomes
+            .of_client(Entrypoint::Rest, Api::Other, full())
+            .await;
+        let _ = outcomes
+            .of_client(Entrypoint::Grpc, Api::Predict, full())
+            .await;
+        let page = page_of(&metrics);
+        let line = ":tensorflow:serving:request_count{model_name=\"\",status=\"UNAVAILABLE\"} 2\n";
+        assert!(page.contains(line), "{page}");
+    }
+
+    #[tokio::test]
+    async fn a_warm_up_is_no_request() {
+        let (outcomes, metrics) = outcomes();
+        let call = async {
+            in_model(async {}).await;
+            Reports.report(outcome(0));
+            Ok(Ok(()))
+        };
+        assert!(outcomes.of_warm_up(Api::Predict, call).await.is_ok());
+        assert_eq!(outcomes.totals(), (0, 0));
+        let page = page_of(&metrics);
+        assert!(
+            page.contains("runtime_latency_count{model_name=\"m\""),
+            "{page}"
+        );
+        assert!(!page.contains("request_count{"), "{page}");
     }
 }

@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use prost::Message as _;
 use tensorgate_core::ServableFactory;
@@ -16,8 +17,10 @@ use tensorgate_tensorflow::{Library, Lookup, SavedModelLoader, Scheduling, Wante
 use tensorgate_types::{Error, ServableId};
 use tracing::{info, warn};
 
+use crate::metrics::Metrics;
 use crate::options::ServeOptions;
 
+use super::MeasuredModel;
 use super::loaded::{Lite, LoadedModel};
 
 /// Where libtensorflow is, when no flag says it.
@@ -34,6 +37,7 @@ pub(crate) struct ModelFactory {
     scheduling: Scheduling,
     /// Set where TensorFlow Lite models are preferred.
     lite: Option<Lite>,
+    metrics: Arc<Metrics>,
     /// Set once, by whoever opens the library; loads wait for it.
     loader: Arc<OnceLock<Result<SavedModelLoader, Error>>>,
 }
@@ -43,7 +47,7 @@ impl ModelFactory {
     ///
     /// # Errors
     /// When flags contradict each other.
-    pub(crate) fn new(options: &ServeOptions) -> Result<Self, Error> {
+    pub(crate) fn new(options: &ServeOptions, metrics: Arc<Metrics>) -> Result<Self, Error> {
         Ok(Self {
             lookup: lookup(options),
             op_libraries: options.custom_op_libraries.clone(),
@@ -51,6 +55,7 @@ impl ModelFactory {
             session_config: session_config(options)?,
             scheduling: scheduling(options),
             lite: options.prefer_tflite_model.then(|| Lite::new(options)),
+            metrics,
             loader: Arc::default(),
         })
     }
@@ -78,21 +83,36 @@ impl ModelFactory {
     }
 }
 
-impl ServableFactory for ModelFactory {
-    type Servable = LoadedModel;
-
-    fn load(&self, _id: &ServableId, path: &Path) -> Result<LoadedModel, Error> {
+impl ModelFactory {
+    fn load_model(&self, path: &Path) -> Result<LoadedModel, Error> {
         if let Some(lite) = &self.lite
             && let Some(file) = Lite::file_in(path)
         {
             return Ok(LoadedModel::Lite(lite.load(&file)?));
         }
-        self.loader
-            .wait()
-            .as_ref()
-            .map_err(Error::clone)?
-            .load(path)
-            .map(LoadedModel::Saved)
+        let loader = self.loader.wait().as_ref().map_err(Error::clone)?;
+        loader.load(path).map(LoadedModel::Saved)
+    }
+}
+
+impl ServableFactory for ModelFactory {
+    type Servable = MeasuredModel;
+
+    fn load(&self, _id: &ServableId, path: &Path) -> Result<MeasuredModel, Error> {
+        if self.lite.is_none() {
+            // A load is not slow because the library is not open yet.
+            self.loader.wait();
+        }
+        let start = Instant::now();
+        let loaded = self.load_model(path);
+        // What TensorFlow counts are its own loads and runs, and not those of others.
+        let is_lite = matches!(loaded, Ok(LoadedModel::Lite(_)));
+        let metrics = (!is_lite).then(|| Arc::clone(&self.metrics));
+        if let Some(metrics) = &metrics {
+            let took = start.elapsed();
+            metrics.loads.record(path, took, loaded.is_ok());
+        }
+        Ok(MeasuredModel::new(loaded?, metrics))
     }
 }
 

@@ -44,6 +44,7 @@ async fn lookup_answers_in_the_words_of_tensorflow_serving() {
     let handle = manager.lookup(&latest()).unwrap();
     assert_eq!(handle.id(), &id(1));
     assert_eq!(handle.path, Path::new("/m/1"));
+    assert!(manager.knows("m") && !manager.knows("foo"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -70,6 +70,7 @@ mod tests {
     fn every_flag_that_acts_changes_the_options() {
         for flag in SERVING.iter().chain(OWN).filter(|flag| flag.acts) {
             let other = match flag.type_name() {
+                "bool" if flag.default == "true" => "false",
                 "bool" => "true",
                 "address" => "127.0.0.1",
                 _ => "77",

@@ -212,17 +212,17 @@ pub(crate) const SERVING: &[Row] = &[
         INT32,
         "Threads of the gRPC server.",
     ),
-    later(
+    acts(
         "enable_model_warmup",
         "true",
-        BOOL,
+        Value::Bool(|o, v| o.enable_model_warmup = v),
         "Replays a model's warm-up requests before it is available.",
     ),
-    later(
+    acts(
         "num_request_iterations_for_warmup",
         "0",
-        INT32,
-        "How often each warm-up request is replayed.",
+        Value::Int32(|o, v| o.warmup_iterations = count(v)),
+        "How often each warm-up request is replayed; 0 for once.",
     ),
     acts(
         "version",
@@ -230,11 +230,12 @@ pub(crate) const SERVING: &[Row] = &[
         Value::Bool(|o, v| o.version = v),
         "Prints the versions and ends.",
     ),
-    later(
+    acts(
         "monitoring_config_file",
         "",
-        TEXT,
-        "A MonitoringConfig in protobuf text format.",
+        Value::Text(|o, v| o.monitoring_config_file = path(v)),
+        "A MonitoringConfig in protobuf text format: whether and where the HTTP port has a page \
+         for Prometheus. Without it `tensorgate serve` has one.",
     ),
     later(
         "remove_unused_fields_from_bundle_metagraph",
