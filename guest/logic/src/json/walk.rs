@@ -112,6 +112,13 @@ pub(crate) struct Member<'a> {
     pub(crate) value: usize,
 }
 
+impl Members<'_> {
+    /// The position behind the object, once there are no more members.
+    pub(crate) fn end(&self) -> usize {
+        self.at + 1
+    }
+}
+
 impl<'a> Iterator for Members<'a> {
     type Item = Member<'a>;
 

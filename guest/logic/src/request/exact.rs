@@ -20,12 +20,12 @@ pub(super) type Inputs = BTreeMap<String, TensorInfo>;
 
 /// Where a body's root object starts, and the signature that it names (empty when it names none).
 pub(super) struct Envelope {
-    root: usize,
-    signature_name: String,
+    pub(super) root: usize,
+    pub(super) signature_name: String,
 }
 
 /// `JSON Value: <dump> <rest>`.
-fn format_error(json: &[u8], at: usize, rest: &str) -> Error {
+pub(super) fn format_error(json: &[u8], at: usize, rest: &str) -> Error {
     Error::invalid_argument(format!("JSON Value: {} {rest}", dump(json, at)))
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn check_envelope(json: &[u8]) -> Result<()> {
     envelope(json).map(|_| ())
 }
 
-fn envelope(json: &[u8]) -> Result<Envelope> {
+pub(super) fn envelope(json: &[u8]) -> Result<Envelope> {
     if json.is_empty() {
         return Err(Error::invalid_argument(
             "JSON Parse error: The document is empty",

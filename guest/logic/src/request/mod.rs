@@ -9,6 +9,7 @@
 //! signature, which come before errors of the tensors, whatever was looked at first.
 
 mod exact;
+mod examples;
 mod fast;
 mod instances;
 mod list;
@@ -20,6 +21,7 @@ use std::rc::Rc;
 use tensorgate_types::{Result, ShapeCheck, Signature};
 
 pub(crate) use exact::check_envelope;
+pub(crate) use examples::{ExamplesRequest, parse_examples};
 pub use values::{Tensor, Values};
 
 /// How a request holds its tensors, which decides how the answer holds them.
