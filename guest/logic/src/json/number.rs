@@ -249,9 +249,61 @@ fn special(body: &[u8]) -> f64 {
     }
 }
 
+/// From this length on, digits behind the point can make up for an exponent that is larger than
+/// the library counts (2^16 and a little).
+const LONG: usize = 1 << 15;
+
+/// Digits that decide how a double is rounded: with this many, one more stands for all others.
+const DECISIVE: usize = 800;
+
 /// The nearest double to a decimal; infinity when there is none.
 pub(crate) fn decimal(text: &[u8]) -> f64 {
-    fast_float2::parse(text).unwrap_or(f64::NAN)
+    if text.len() < LONG {
+        fast_float2::parse(text).unwrap_or(f64::NAN)
+    } else {
+        fast_float2::parse(shortened(text)).unwrap_or(f64::NAN)
+    }
+}
+
+/// The same value without leading zeros and with no more digits than decide it:
+/// `0.0001230e7` as `0.123e4`.
+fn shortened(text: &[u8]) -> Vec<u8> {
+    let (mantissa, exponent) = match text.iter().position(|byte| byte | 0x20 == b'e') {
+        Some(at) => (&text[..at], exponent(&text[at + 1..])),
+        None => (text, 0),
+    };
+    let whole = mantissa.iter().position(|byte| *byte == b'.');
+    let whole = whole.unwrap_or(mantissa.len());
+    let digits = || mantissa.iter().copied().filter(u8::is_ascii_digit);
+    let zeros = digits().take_while(|digit| *digit == b'0').count();
+    let mut significant = digits().skip(zeros);
+    let mut short = b"0.".to_vec();
+    short.extend(significant.by_ref().take(DECISIVE));
+    short.push(if significant.any(|digit| digit != b'0') {
+        b'1'
+    } else {
+        b'0'
+    });
+    let exponent = exponent + whole as i64 - zeros as i64;
+    // Far outside what a double holds, either way.
+    let exponent = exponent.clamp(-9_999, 9_999);
+    short.extend_from_slice(format!("e{exponent}").as_bytes());
+    short
+}
+
+/// What stands behind the `e`, as far as it can matter for a text that fits in memory.
+fn exponent(text: &[u8]) -> i64 {
+    let magnitude = text
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .fold(0i64, |value, digit| {
+            (value * 10 + i64::from(digit - b'0')).min(1 << 50)
+        });
+    if text.first() == Some(&b'-') {
+        -magnitude
+    } else {
+        magnitude
+    }
 }
 
 #[cfg(test)]
@@ -290,6 +342,35 @@ mod tests {
         }
         assert!(parse("NaN").as_f64().is_nan());
         assert!(parse("-NaN").as_f64().is_nan());
+    }
+
+    #[test]
+    fn zeros_and_exponents_without_end_make_up_for_each_other() {
+        let zeros = "0".repeat(700_000);
+        for (text, number) in [
+            (format!("0.{zeros}1e700001"), 1.0),
+            (format!("-0.{zeros}125E+700003"), -125.0),
+            (format!("0.{zeros}1e700309"), 1e308),
+            (format!("0.{zeros}1"), 0.0),
+            (format!("0.{zeros}e700308"), 0.0),
+            (format!("12.5{zeros}e-1"), 1.25),
+            (format!("12.5{zeros}1"), 12.5),
+            (format!("1.5e-{zeros}3"), 0.0015),
+            (format!("1e-{zeros}99999999999999999999"), 0.0),
+            // A half, and what is left of it decides.
+            (
+                format!("9007199254740993.{zeros}0"),
+                9_007_199_254_740_992.0,
+            ),
+            (
+                format!("9007199254740993.{zeros}1"),
+                9_007_199_254_740_994.0,
+            ),
+        ] {
+            assert_eq!(parse(&text).as_f64(), number, "{} bytes", text.len());
+        }
+        let text = format!("0.{zeros}1e700310");
+        assert_eq!(check(text.as_bytes(), 0).unwrap_err().text, TOO_BIG);
     }
 
     #[test]
