@@ -150,18 +150,18 @@ fn fill_columns(json: &[u8], at: usize, inputs: &Inputs) -> Result<Vec<Tensor>> 
         }
         return inputs.iter().map(|input| column(input, at)).collect();
     }
-    inputs
+    let given = inputs
         .iter()
-        .map(|input| {
-            let at = walk::find_member(json, at, input.0).ok_or_else(|| {
-                Error::invalid_argument(format!(
-                    "Missing named input: {} in 'inputs' object.",
-                    input.0
-                ))
-            })?;
-            column(input, at)
-        })
-        .collect()
+        .filter_map(|input| match walk::find_member(json, at, input.0) {
+            Some(at) => Some(column(input, at)),
+            // The model has a value for it.
+            None if input.1.optional => None,
+            None => Some(Err(Error::invalid_argument(format!(
+                "Missing named input: {} in 'inputs' object.",
+                input.0
+            )))),
+        });
+    given.collect()
 }
 
 /// A tensor of the parts. There is no buffer for a type that JSON cannot be made into, and no

@@ -145,6 +145,8 @@ struct Column<'a> {
     tensor: Tensor,
     shape: Option<Shape>,
     is_seen: bool,
+    /// Whether it may be left out.
+    is_optional: bool,
 }
 
 impl<'a> Column<'a> {
@@ -162,6 +164,7 @@ impl<'a> Column<'a> {
                     },
                     shape: None,
                     is_seen: false,
+                    is_optional: info.optional,
                 })
             })
             .collect()
@@ -198,6 +201,7 @@ fn columns(json: &[u8], at: usize, inputs: &Inputs) -> Option<Read> {
         };
         column.read(json, at, true)?
     };
+    columns.retain(|column| column.is_seen);
     finish(columns, None, end)
 }
 
@@ -237,6 +241,11 @@ fn rows(json: &[u8], at: usize, inputs: &Inputs) -> Option<Read> {
         at = skip_whitespace(json, named(json, at, &mut columns, false)?);
         count += 1;
         if count == 1 {
+            // What the first row leaves out, all must leave out.
+            columns.retain(|column| column.is_seen);
+            for column in &mut columns {
+                column.is_optional = false;
+            }
             let rows = (json.len() - at) / (at - start);
             for column in &mut columns {
                 column
@@ -253,7 +262,7 @@ fn rows(json: &[u8], at: usize, inputs: &Inputs) -> Option<Read> {
     }
 }
 
-/// Reads the object at `at`, which must have each input once. Returns the position behind it.
+/// Reads the object at `at`, which must have each input once, and optional ones at most once. Returns the position behind it.
 fn named(json: &[u8], mut at: usize, columns: &mut [Column<'_>], more: bool) -> Option<usize> {
     let mut seen = 0;
     loop {
@@ -276,7 +285,7 @@ fn named(json: &[u8], mut at: usize, columns: &mut [Column<'_>], more: bool) -> 
         at = skip_whitespace(json, at);
         match peek(json, at) {
             b',' => {}
-            b'}' if seen == columns.len() => return Some(at + 1),
+            b'}' if columns.iter().all(|it| it.is_seen || it.is_optional) => return Some(at + 1),
             _ => return None,
         }
     }

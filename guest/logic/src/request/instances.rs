@@ -14,6 +14,10 @@ use crate::json::walk::{self, Kind, kind};
 struct Column<'a> {
     name: &'a str,
     dtype: DType,
+    /// Whether rows may leave it out, all or none of them.
+    optional: bool,
+    /// Whether the first row has it.
+    given: bool,
     values: Option<Values>,
     /// Element count and shape of the first row, which all rows must have.
     row: Option<(usize, Vec<i64>)>,
@@ -32,6 +36,8 @@ pub(super) fn fill(json: &[u8], first: usize, inputs: &Inputs) -> Result<Vec<Ten
         .map(|(name, info)| Column {
             name,
             dtype: info.dtype,
+            optional: info.optional,
+            given: false,
             values: Values::new(info.dtype),
             row: None,
         })
@@ -65,7 +71,10 @@ pub(super) fn fill(json: &[u8], first: usize, inputs: &Inputs) -> Result<Vec<Ten
         rows += 1;
         next = walk::next_element(json, walk::skip_value(json, at));
     }
-    let finished = columns.into_iter().map(|column| {
+    let given = columns
+        .into_iter()
+        .filter(|column| column.given || !rows_are_named);
+    let finished = given.map(|column| {
         let (_, row) = column.row.unwrap_or_default();
         let shape = [rows].into_iter().chain(row).collect();
         finish(column.name, column.dtype, shape, column.values)
@@ -78,11 +87,13 @@ fn add_object(json: &[u8], at: usize, row: i64, columns: &mut [Column<'_>]) -> R
     for member in walk::members(json, at) {
         let name = text::decoded(member.name);
         let name = String::from_utf8_lossy(&name).into_owned();
-        let column = columns.iter_mut().find(|column| column.name == name);
-        let added = match column {
+        let added = match columns.iter_mut().find(|column| column.name == name) {
             None => Err(Error::invalid_argument(format!(
                 "JSON object: does not have named input: {name}"
             ))),
+            Some(column) if row > 0 && !column.given => {
+                return Err(wrong_keys(json, at, row, columns));
+            }
             Some(column) => {
                 let before = column.values.as_ref().map_or(0, Values::len);
                 let added = add_item(json, member.value, column);
@@ -102,16 +113,40 @@ fn add_object(json: &[u8], at: usize, row: i64, columns: &mut [Column<'_>]) -> R
         })?;
         seen.insert(name);
     }
-    if seen.len() == columns.len() {
-        return Ok(());
+    let may_lack = |column: &Column<'_>| {
+        if row == 0 {
+            column.optional
+        } else {
+            !column.given
+        }
+    };
+    if !columns
+        .iter()
+        .all(|column| seen.contains(column.name) || may_lack(column))
+    {
+        return Err(wrong_keys(json, at, row, columns));
     }
-    let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
-    Err(Error::invalid_argument(format!(
+    if row == 0 {
+        for column in columns {
+            column.given = seen.contains(column.name);
+        }
+    }
+    Ok(())
+}
+
+/// The names are those of the signature, or, once a row has left some out, those of that row.
+fn wrong_keys(json: &[u8], at: usize, row: i64, columns: &[Column<'_>]) -> Error {
+    let names: Vec<&str> = columns
+        .iter()
+        .filter(|column| row == 0 || column.given)
+        .map(|column| column.name)
+        .collect();
+    Error::invalid_argument(format!(
         "Failed to process element: {row} of 'instances' list. JSON object: {} \
          keys must be equal to: {}",
         dump(json, at),
         names.join(",")
-    )))
+    ))
 }
 
 /// Adds one row of one input.

@@ -21,7 +21,8 @@ impl SignatureSource for Source {
                 tensor_name: String::new(),
                 dtype: *dtype,
                 shape: None,
-                optional: false,
+                // Inputs of this kind of name have a default.
+                optional: name.starts_with("maybe"),
             };
             ((*name).to_owned(), info)
         };
@@ -40,6 +41,8 @@ pub(super) fn one(dtype: DType) -> Source {
                 $(DType::$dtype => Source(&[
                     ("serving_default", &[("default", DType::$dtype)]),
                     ("other", &[("a", DType::INT32), ("b", DType::STRING)]),
+                    ("choice", &[("a", DType::INT32), ("maybe", DType::STRING)]),
+                    ("all", &[("maybe", DType::INT32)]),
                 ]),)+
                 _ => Source(&[]),
             }
@@ -140,6 +143,70 @@ fn the_fast_way_reads_what_clients_send() {
     let json = b"{\"instances\": [1], \"x\": {\"signature_name\": \"other\"}}";
     assert!(!agree(json, DType::FLOAT));
     assert!(parse_predict(json, &mut one(DType::FLOAT)).is_ok());
+}
+
+#[test]
+fn what_has_a_default_may_be_left_out() {
+    let names = |body: &str| {
+        let body = format!("{{\"signature_name\": {body}}}");
+        agree(body.as_bytes(), DType::FLOAT);
+        parse_predict(body.as_bytes(), &mut one(DType::FLOAT))
+            .map(|request| {
+                let inputs = request.inputs.iter();
+                let inputs = inputs.map(|input| format!("{}{:?}", input.name, input.shape));
+                inputs.collect::<Vec<_>>().join(" ")
+            })
+            .map_err(|error| error.message().to_owned())
+    };
+    for (body, expected) in [
+        ("\"choice\", \"inputs\": {\"a\": [1]}", "a[1]"),
+        (
+            "\"choice\", \"inputs\": {\"maybe\": \"x\", \"a\": [1]}",
+            "a[1] maybe[]",
+        ),
+        (
+            "\"choice\", \"instances\": [{\"a\": 1}, {\"a\": 2}]",
+            "a[2]",
+        ),
+        (
+            "\"choice\", \"instances\": [{\"a\": 1, \"maybe\": \"x\"}]",
+            "a[1] maybe[1]",
+        ),
+        ("\"all\", \"inputs\": {}", ""),
+        ("\"all\", \"instances\": [{}]", ""),
+        ("\"all\", \"instances\": [1, 2]", "maybe[2]"),
+    ] {
+        assert_eq!(names(body).as_deref(), Ok(expected), "{body}");
+    }
+    for (body, message) in [
+        (
+            "\"choice\", \"inputs\": {\"maybe\": [\"x\"]}",
+            "Missing named input: a in 'inputs' object.",
+        ),
+        (
+            "\"choice\", \"inputs\": [1]",
+            "inputs is a plain value/list, but expecting an object as multiple input tensors \
+             required as per tensorinfo_map",
+        ),
+        (
+            "\"choice\", \"instances\": [{\"maybe\": \"x\"}]",
+            "Failed to process element: 0 of 'instances' list. JSON object: {\n    \
+             \"maybe\": \"x\"\n} keys must be equal to: a,maybe",
+        ),
+        // All rows, or none.
+        (
+            "\"choice\", \"instances\": [{\"a\": 1}, {\"a\": 1, \"maybe\": \"x\"}]",
+            "Failed to process element: 1 of 'instances' list. JSON object: {\n    \"a\": 1,\n    \
+             \"maybe\": \"x\"\n} keys must be equal to: a",
+        ),
+        (
+            "\"choice\", \"instances\": [{\"a\": 1, \"maybe\": \"x\"}, {\"a\": 1}]",
+            "Failed to process element: 1 of 'instances' list. JSON object: {\n    \"a\": 1\n} \
+             keys must be equal to: a,maybe",
+        ),
+    ] {
+        assert_eq!(names(body), Err(message.to_owned()), "{body}");
+    }
 }
 
 #[test]
