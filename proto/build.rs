@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let others = [
         "serving/config.proto",
         "tensorflow/core.proto",
+        "tensorflow/struct.proto",
         "tensorflow_serving/apis/prediction_log.proto",
     ];
     for directory in ["serving", "tensorflow", "tensorflow_serving", "xla"] {

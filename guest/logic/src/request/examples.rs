@@ -199,11 +199,13 @@ impl FeatureWriter {
             Kind::String => {
                 self.expect(FeatureKind::Bytes, name)?;
                 self.values.push(FIELD_1);
-                push_bytes(&text::decoded(walk::scalar_token(json, at)), &mut self.values);
+                push_bytes(
+                    &text::decoded(walk::scalar_token(json, at)),
+                    &mut self.values,
+                );
             }
             Kind::Object => {
-                let token =
-                    walk::base64_member(json, at).ok_or_else(|| unexpected(name, found))?;
+                let token = walk::base64_member(json, at).ok_or_else(|| unexpected(name, found))?;
                 self.expect(FeatureKind::Bytes, name)?;
                 let mut bytes = Vec::new();
                 base64::decode(&text::decoded(token), &mut bytes)

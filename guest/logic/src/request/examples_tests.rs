@@ -71,11 +71,17 @@ fn example_text(example: &[u8]) -> String {
 fn parsed(body: &str) -> Vec<String> {
     let request = parse_examples(body.as_bytes()).unwrap();
     let context = request.context.iter().map(Vec::as_slice);
-    context.chain(request.examples()).map(example_text).collect()
+    context
+        .chain(request.examples())
+        .map(example_text)
+        .collect()
 }
 
 fn error(body: &str) -> String {
-    parse_examples(body.as_bytes()).unwrap_err().message().to_owned()
+    parse_examples(body.as_bytes())
+        .unwrap_err()
+        .message()
+        .to_owned()
 }
 
 #[test]
@@ -237,9 +243,15 @@ fn large_bodies_take_no_more_than_their_size() {
     let wide = format!(r#"{{"examples": [{{{}}}]}}"#, features.join(","));
     let request = parse_examples(wide.as_bytes()).unwrap();
     assert!(request.bytes.len() < 2 * wide.len());
-    let same = format!(r#"{{"examples": [{{{}}}]}}"#, vec![r#""a":1"#; million].join(","));
+    let same = format!(
+        r#"{{"examples": [{{{}}}]}}"#,
+        vec![r#""a":1"#; million].join(",")
+    );
     assert_eq!(parsed(&same), ["a=[1]"]);
     let many = format!(r#"{{"examples": [{}]}}"#, vec!["{}"; million].join(","));
     let request = parse_examples(many.as_bytes()).unwrap();
-    assert_eq!((request.examples().len(), request.bytes.len()), (million, 0));
+    assert_eq!(
+        (request.examples().len(), request.bytes.len()),
+        (million, 0)
+    );
 }

@@ -10,6 +10,7 @@ use tensorgate_types::{DType, Error, ModelSpec, Result};
 
 use super::Outcome;
 use super::printer::Printer;
+use super::type_spec::print_type_spec;
 use crate::inference::{Inference, Model};
 use crate::json::{base64, decimal};
 
@@ -72,8 +73,8 @@ fn print_signature(p: &mut Printer, def: &SignatureDef) {
 }
 
 fn print_info(p: &mut Printer, info: &TensorInfo) {
-    print_dtype(p, info.dtype);
-    print_shape(p, info.tensor_shape.as_ref());
+    print_dtype(p, "dtype", info.dtype);
+    print_shape(p, "tensor_shape", info.tensor_shape.as_ref());
     match &info.encoding {
         None => {}
         Some(Encoding::Name(name)) => p.name("name").string(name),
@@ -96,15 +97,17 @@ fn print_sparse(p: &mut Printer, sparse: &CooSparse) {
         .string(&sparse.dense_shape_tensor_name);
 }
 
-/// The type specification is left out: it is a message of TensorFlow's internals.
 fn print_composite(p: &mut Printer, composite: &CompositeTensor) {
+    if !composite.type_spec.is_empty() {
+        print_type_spec(p.name("type_spec"), &composite.type_spec);
+    }
     p.name("components")
         .array(&composite.components, |p, info| {
             p.object(|p| print_info(p, info));
         });
 }
 
-fn print_dtype(p: &mut Printer, number: i32) {
+pub(super) fn print_dtype(p: &mut Printer, field: &str, number: i32) {
     /// Added to a type's number for a reference to one.
     const REFERENCE: i32 = 100;
     let (base, suffix) = if number > REFERENCE {
@@ -116,14 +119,14 @@ fn print_dtype(p: &mut Printer, number: i32) {
         .ok()
         .and_then(|base| DType::from_number(base).proto_name());
     match name {
-        Some(name) => p.name("dtype").quoted(format_args!("{name}{suffix}")),
-        None => p.name("dtype").bare(number),
+        Some(name) => p.name(field).quoted(format_args!("{name}{suffix}")),
+        None => p.name(field).bare(number),
     }
 }
 
-fn print_shape(p: &mut Printer, shape: Option<&TensorShapeProto>) {
+pub(super) fn print_shape(p: &mut Printer, field: &str, shape: Option<&TensorShapeProto>) {
     let Some(shape) = shape else { return };
-    p.name("tensor_shape").object(|p| {
+    p.name(field).object(|p| {
         p.name("dim").array(&shape.dim, |p, dim| {
             p.object(|p| {
                 p.name("size").quoted(dim.size);
@@ -142,11 +145,11 @@ fn print_bytes(p: &mut Printer, bytes: &[u8]) {
     });
 }
 
-fn print_tensor(p: &mut Printer, tensor: &TensorProto) {
+pub(super) fn print_tensor(p: &mut Printer, tensor: &TensorProto) {
     let float = |p: &mut Printer, value: &f32| p.raw(|out| decimal::push_proto_f32(*value, out));
     let double = |p: &mut Printer, value: &f64| p.raw(|out| decimal::push_proto_f64(*value, out));
-    print_dtype(p, tensor.dtype);
-    print_shape(p, tensor.tensor_shape.as_ref());
+    print_dtype(p, "dtype", tensor.dtype);
+    print_shape(p, "tensor_shape", tensor.tensor_shape.as_ref());
     p.name("version_number").bare(tensor.version_number);
     print_bytes(p.name("tensor_content"), &tensor.tensor_content);
     p.name("half_val")
@@ -172,3 +175,7 @@ fn print_tensor(p: &mut Printer, tensor: &TensorProto) {
         .array(&tensor.uint64_val, |p, value| p.quoted(value));
     print_bytes(p.name("float8_val"), &tensor.float8_val);
 }
+
+#[cfg(test)]
+#[path = "metadata_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ mod predict;
 mod printer;
 mod route;
 mod status;
+mod type_spec;
 
 use tensorgate_types::{Error, ErrorCode};
 
