@@ -1,8 +1,10 @@
 //! The logic crate's traits over the component's imports, and the component's export over the
 //! logic crate.
 
-use tensorgate_logic::{Call, Inference, Model, Output, rest};
-use tensorgate_types::{ModelSpec, ModelVersionStatus, Result, ShapeCheck, Signature};
+use tensorgate_logic::{Call, Inference, LogEntry, Model, Output, Services, rest};
+use tensorgate_types::{
+    Error, ModelConfig, ModelSpec, ModelVersionStatus, Result, Settings, ShapeCheck, Signature,
+};
 
 use crate::bindings::exports::tensorgate::serving::rest::{Guest, Request, Response};
 use crate::bindings::tensorgate::serving::{inference, telemetry};
@@ -52,6 +54,26 @@ impl Inference for Host {
         let versions = inference::status(name, version).map_err(convert::error)?;
         Ok(versions.into_iter().map(convert::version_status).collect())
     }
+}
+
+impl Services for Host {
+    fn settings(&self) -> Settings {
+        Settings::default()
+    }
+
+    fn reload(
+        &self,
+        _models: Option<Vec<ModelConfig>>,
+        _metric_names: &[String],
+    ) -> Result<Vec<(String, i64)>> {
+        Err(Error::unimplemented("this gateway cannot reload models"))
+    }
+
+    fn log_sampled(&self, _model: &str) -> bool {
+        false
+    }
+
+    fn log(&self, _entry: LogEntry) {}
 }
 
 impl Model for inference::Model {

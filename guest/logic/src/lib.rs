@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  Request ──> rest::route ──> request (JSON to tensors) ──> Model::predict
+//!                                       └─ or to tf.Examples ──> examples ──> Model::run
 //!                                                                 │
 //!  Response <── rest (errors, headers) <── response (tensors to JSON) ┘
 //! ```

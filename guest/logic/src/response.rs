@@ -6,6 +6,7 @@
 use half::{bf16, f16};
 use tensorgate_types::{DType, Error, Result, StringData, element_count};
 
+use crate::examples::Answer;
 use crate::inference::{Output, OutputData};
 use crate::json::digits::push_integer;
 use crate::json::write::{Pretty, push_string};
@@ -36,6 +37,50 @@ pub(crate) fn write_outputs(outputs: &[Output], format: Format) -> Result<Vec<u8
     }
     writer.end_object();
     Ok(writer.into_bytes())
+}
+
+/// Writes the answer to a classify or regress request: what its only plan gave.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` for an answer without examples.
+pub(crate) fn write_answer(answers: &[Answer]) -> Result<Vec<u8>> {
+    let mut writer = Pretty::new();
+    writer.start_object();
+    writer.string(b"results");
+    match answers {
+        [Answer::Classes(classes)] if !classes.is_empty() => {
+            writer.start_array();
+            for classes in classes.iter() {
+                writer.set_single_line_arrays(true);
+                writer.start_array();
+                for (label, score) in classes {
+                    writer.start_array();
+                    write_string(label, false, &mut writer);
+                    decimal::push_f32(score, writer.value());
+                    writer.end_array();
+                }
+                writer.end_array();
+                writer.set_single_line_arrays(false);
+            }
+            writer.end_array();
+        }
+        [Answer::Values(values)] if !values.is_empty() => {
+            writer.set_single_line_arrays(true);
+            writer.start_array();
+            for value in values {
+                decimal::push_f32(*value, writer.value());
+            }
+            writer.end_array();
+        }
+        [Answer::Classes(_)] => return Err(nothing_in("ClassificationResults")),
+        _ => return Err(nothing_in("RegressionResults")),
+    }
+    writer.end_object();
+    Ok(writer.into_bytes())
+}
+
+fn nothing_in(what: &str) -> Error {
+    Error::invalid_argument(format!("Cannot convert empty {what} to JSON"))
 }
 
 fn write_rows(tensors: &mut [Reader<'_>], writer: &mut Pretty) -> Result<()> {

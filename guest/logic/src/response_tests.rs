@@ -180,3 +180,20 @@ fn what_cannot_be_written_is_an_error() {
     let lying = write_outputs(&[ints("y", &[2], &[1])], Columnar).unwrap_err();
     assert_eq!(lying.code(), tensorgate_types::ErrorCode::Internal);
 }
+
+#[test]
+fn answers_to_examples_have_a_line_of_their_own() {
+    let written = |answers: &[Answer]| {
+        write_answer(answers)
+            .map(|bytes| String::from_utf8(bytes).unwrap())
+            .map_err(|error| error.message().to_owned())
+    };
+    assert_eq!(
+        written(&[Answer::Values(vec![0.2, 1.0, f32::NAN])]).as_deref(),
+        Ok("{\n    \"results\": [0.2, 1.0, NaN]\n}")
+    );
+    assert_eq!(
+        written(&[Answer::Values(vec![])]),
+        Err("Cannot convert empty RegressionResults to JSON".to_owned())
+    );
+}

@@ -31,7 +31,7 @@ pub(crate) struct ExamplesRequest {
 
 impl ExamplesRequest {
     /// The examples.
-    pub(crate) fn examples(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    pub(crate) fn examples(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         self.offsets
             .windows(2)
             .map(|ends| &self.bytes[ends[0] as usize..ends[1] as usize])
@@ -312,7 +312,3 @@ fn unexpected(name: &[u8], kind: Kind) -> Error {
         kind.name()
     ))
 }
-
-#[cfg(test)]
-#[path = "examples_tests.rs"]
-mod tests;

@@ -1,6 +1,6 @@
 //! Examples from JSON, read back.
 
-use super::*;
+use super::examples::*;
 
 /// A message's fields: number, and what is in it (varints as their value).
 fn fields(mut message: &[u8]) -> Vec<(u64, Vec<u8>)> {
@@ -16,55 +16,76 @@ fn fields(mut message: &[u8]) -> Vec<(u64, Vec<u8>)> {
     found
 }
 
-fn values(list: &[(u64, Vec<u8>)]) -> Vec<String> {
-    match list {
-        [] => vec![],
-        [(1, bytes)] => fields(bytes)
-            .into_iter()
-            .map(|(_, value)| format!("{:?}", String::from_utf8_lossy(&value)))
-            .collect(),
-        [(2, packed)] => {
-            let [(1, packed)] = &fields(packed)[..] else {
-                panic!("floats are packed");
+/// A feature of an example.
+pub(crate) struct Feature {
+    pub(crate) name: String,
+    /// `b`, `f` or `i`; nothing where no list is.
+    kind: &'static str,
+    /// Its values as text.
+    pub(crate) values: Vec<String>,
+}
+
+/// The features of an example, in the order of the message.
+pub(crate) fn features(example: &[u8]) -> Vec<Feature> {
+    let mut found = Vec::new();
+    for (number, features) in fields(example) {
+        assert_eq!(number, 1, "an example is its features");
+        for (number, entry) in fields(&features) {
+            let [(1, name), (2, feature)] = &fields(&entry)[..] else {
+                panic!("an entry has a key and a value");
             };
+            assert_eq!(number, 1, "features are entries of a map");
+            let (kind, values) = values(&fields(feature));
+            found.push(Feature {
+                name: String::from_utf8_lossy(name).into_owned(),
+                kind,
+                values,
+            });
+        }
+    }
+    found
+}
+
+fn values(list: &[(u64, Vec<u8>)]) -> (&'static str, Vec<String>) {
+    let packed = |bytes: &[u8]| match &fields(bytes)[..] {
+        [(1, packed)] => packed.clone(),
+        other => panic!("numbers are packed: {other:?}"),
+    };
+    match list {
+        [] => ("", vec![]),
+        [(1, bytes)] => {
+            let text = |(_, value): &(u64, Vec<u8>)| String::from_utf8_lossy(value).into_owned();
+            ("b", fields(bytes).iter().map(text).collect())
+        }
+        [(2, bytes)] => {
+            let packed = packed(bytes);
             let (chunks, rest) = packed.as_chunks();
             assert!(rest.is_empty());
-            chunks
-                .iter()
-                .map(|chunk| format!("{:?}", f32::from_le_bytes(*chunk)))
-                .collect()
+            let text = |chunk: &[u8; 4]| f32::from_le_bytes(*chunk).to_string();
+            let texts = chunks.iter().map(text);
+            ("f", texts.map(|text| text.to_lowercase()).collect())
         }
-        [(3, packed)] => {
-            let [(1, packed)] = &fields(packed)[..] else {
-                panic!("integers are packed");
-            };
+        [(3, bytes)] => {
+            let packed = packed(bytes);
             let mut packed = &packed[..];
             let mut values = Vec::new();
             while !packed.is_empty() {
                 let value = prost::encoding::decode_varint(&mut packed).unwrap();
                 values.push((value as i64).to_string());
             }
-            values
+            ("i", values)
         }
         other => panic!("a feature has one kind: {other:?}"),
     }
 }
 
-/// An example as text: `name=[values] ...`, in the order of the message.
+/// An example as text: `name=k[values] ...`, in the order of the message.
 fn example_text(example: &[u8]) -> String {
-    let [(1, features)] = &fields(example)[..] else {
-        assert_eq!(example, b"", "an example is its features");
-        return String::new();
-    };
-    let features = fields(features).into_iter().map(|(number, entry)| {
-        let [(1, name), (2, feature)] = &fields(&entry)[..] else {
-            panic!("an entry has a key and a value");
-        };
-        assert_eq!(number, 1);
-        let values = values(&fields(feature));
-        format!("{}=[{}]", String::from_utf8_lossy(name), values.join(","))
+    let texts = features(example).into_iter().map(|feature| {
+        let Feature { name, kind, values } = feature;
+        format!("{name}={kind}[{}]", values.join(","))
     });
-    features.collect::<Vec<_>>().join(" ")
+    texts.collect::<Vec<_>>().join(" ")
 }
 
 /// All examples of a body, the context first.
@@ -94,8 +115,8 @@ fn features_have_the_kind_of_their_first_element() {
             ]}"#
         ),
         [
-            r#"names=["foo","bar"] ratings=[8.0,9.0] age=[20]"#,
-            r#"names=["baz"] ratings=[6.0]"#
+            "names=b[foo,bar] ratings=f[8,9] age=i[20]",
+            "names=b[baz] ratings=f[6]"
         ]
     );
     assert_eq!(
@@ -105,8 +126,8 @@ fn features_have_the_kind_of_their_first_element() {
                 "f": true, "g": -9223372036854775808, "h": 18446744073709551616}, {}]}"#
         ),
         [
-            "a=[1,1,0] b=[\"hello\"] c=[\"x\",\"\\0\"] d=[NaN,-inf,inf,100.0] e=[] f=[1] \
-             g=[-9223372036854775808] h=[1.8446744e19]",
+            "a=i[1,1,0] b=b[hello] c=b[x,\0] d=f[nan,-inf,inf,100] e=[] f=i[1] \
+             g=i[-9223372036854775808] h=f[18446744000000000000]",
             ""
         ]
     );
@@ -116,10 +137,7 @@ fn features_have_the_kind_of_their_first_element() {
 fn a_context_is_kept_apart() {
     let body = r#"{"context": {"query": "pizza", "location": ["sfo"]}, "signature_name": "s",
         "examples": [{"x": 1}]}"#;
-    assert_eq!(
-        parsed(body),
-        ["query=[\"pizza\"] location=[\"sfo\"]", "x=[1]"]
-    );
+    assert_eq!(parsed(body), ["query=b[pizza] location=b[sfo]", "x=i[1]"]);
     let request = parse_examples(body.as_bytes()).unwrap();
     assert_eq!(request.signature_name, "s");
     assert_eq!(request.examples().len(), 1);
@@ -132,7 +150,7 @@ fn a_context_is_kept_apart() {
 fn of_equal_names_the_last_counts() {
     assert_eq!(
         parsed(r#"{"examples": [{"a": 1, "b": 2, "a": "x", "c": 3, "\u0061": [4.5]}]}"#),
-        ["b=[2] c=[3] a=[4.5]"]
+        ["b=i[2] c=i[3] a=f[4.5]"]
     );
     // But all are checked.
     assert_eq!(
@@ -247,7 +265,7 @@ fn large_bodies_take_no_more_than_their_size() {
         r#"{{"examples": [{{{}}}]}}"#,
         vec![r#""a":1"#; million].join(",")
     );
-    assert_eq!(parsed(&same), ["a=[1]"]);
+    assert_eq!(parsed(&same), ["a=i[1]"]);
     let many = format!(r#"{{"examples": [{}]}}"#, vec!["{}"; million].join(","));
     let request = parse_examples(many.as_bytes()).unwrap();
     assert_eq!(

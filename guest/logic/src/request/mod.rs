@@ -21,7 +21,7 @@ use std::rc::Rc;
 use tensorgate_types::{Result, ShapeCheck, Signature};
 
 pub(crate) use exact::check_envelope;
-pub(crate) use examples::{ExamplesRequest, parse_examples};
+pub(crate) use examples::parse_examples;
 pub use values::{Tensor, Values};
 
 /// How a request holds its tensors, which decides how the answer holds them.
@@ -67,5 +67,7 @@ pub fn parse_predict(body: &[u8], signatures: &mut impl SignatureSource) -> Resu
 
 #[cfg(test)]
 mod exact_tests;
+#[cfg(test)]
+pub(crate) mod examples_tests;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! **Invariant:** every request gets a response and an outcome; errors keep the order of the
 //! original, which checks the path, then the body, then the model, its signature and the tensors.
 
+mod examples;
 mod metadata;
 mod predict;
 mod printer;
@@ -12,9 +13,10 @@ mod type_spec;
 
 use tensorgate_types::{Error, ErrorCode};
 
-use crate::inference::Inference;
+use crate::examples::Method;
 use crate::json::write::Pretty;
 use crate::outcome::Outcome;
+use crate::services::Services;
 use route::{Api, Route};
 
 /// A request, whole.
@@ -56,7 +58,7 @@ const NOT_FOUND: &[u8] = b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><B
     <H1>Not Found</H1>\n</BODY></HTML>\n";
 
 /// Answers a request.
-pub fn handle(request: &Request<'_>, inference: &impl Inference) -> (Response, Outcome) {
+pub fn handle(request: &Request<'_>, services: &impl Services) -> (Response, Outcome) {
     let mut outcome = Outcome::default();
     let path = request.path.split('?').next().unwrap_or_default();
     if !path
@@ -71,7 +73,7 @@ pub fn handle(request: &Request<'_>, inference: &impl Inference) -> (Response, O
     }
     let answer = route::route(request.method, path)
         .map_err(|error| error.into_error(request))
-        .and_then(|route| dispatch(&route, request.body, inference, &mut outcome));
+        .and_then(|route| dispatch(&route, request.body, services, &mut outcome));
     let response = match answer {
         Ok(body) => Response::new(200, "application/json", body),
         Err(error) => {
@@ -85,19 +87,18 @@ pub fn handle(request: &Request<'_>, inference: &impl Inference) -> (Response, O
 fn dispatch(
     route: &Route,
     body: &[u8],
-    inference: &impl Inference,
+    services: &impl Services,
     outcome: &mut Outcome,
 ) -> Result<Vec<u8>, Error> {
     outcome.model.clone_from(&route.spec.name);
     outcome.api = route.api.name();
+    let spec = &route.spec;
     match route.api {
-        Api::Predict => predict::predict(&route.spec, body, inference, outcome),
-        Api::Classify | Api::Regress => Err(Error::unimplemented(format!(
-            "This server answers predict requests only; {} is not supported",
-            route.api.name()
-        ))),
-        Api::Status => status::status(&route.spec, inference),
-        Api::Metadata => metadata::metadata(&route.spec, inference, outcome),
+        Api::Predict => predict::predict(spec, body, services, outcome),
+        Api::Classify => examples::answer(Method::Classify, spec, body, services, outcome),
+        Api::Regress => examples::answer(Method::Regress, spec, body, services, outcome),
+        Api::Status => status::status(spec, services),
+        Api::Metadata => metadata::metadata(spec, services, outcome),
     }
 }
 
@@ -128,6 +129,8 @@ fn preflight(request: &Request<'_>) -> Response {
     }
 }
 
+#[cfg(test)]
+mod conformance_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -4,18 +4,22 @@ use std::cell::RefCell;
 
 use tensorgate_proto::tensorflow as tf;
 use tensorgate_types::{
-    DType, ModelSpec, ModelVersionStatus, Result, ServableState, ShapeCheck, Signature, StringData,
-    TensorInfo, VersionChoice,
+    DType, ModelConfig, ModelSpec, ModelVersionStatus, Result, ServableState, Settings, ShapeCheck,
+    Signature, StringData, TensorInfo, VersionChoice,
 };
 
 use super::*;
-use crate::inference::{Call, Input, InputData, Model, Output, OutputData};
+use crate::inference::{Call, Inference, Input, InputData, Model, Output, OutputData};
+use crate::services::LogEntry;
 
 /// Holds one model, `m`, version 3, that answers with its inputs under their own names.
 #[derive(Default)]
 struct Fake {
     strict: bool,
     runs: RefCell<Vec<String>>,
+    settings: Settings,
+    sampled: bool,
+    logged: RefCell<Vec<LogEntry>>,
 }
 
 struct FakeModel<'a>(&'a Fake);
@@ -153,6 +157,28 @@ impl FakeModel<'_> {
             })
         };
         inputs.iter().map(output).collect()
+    }
+}
+
+impl Services for &Fake {
+    fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    fn reload(
+        &self,
+        _models: Option<Vec<ModelConfig>>,
+        _metric_names: &[String],
+    ) -> Result<Vec<(String, i64)>> {
+        Ok(vec![])
+    }
+
+    fn log_sampled(&self, _model: &str) -> bool {
+        self.sampled
+    }
+
+    fn log(&self, entry: LogEntry) {
+        self.logged.borrow_mut().push(entry);
     }
 }
 
@@ -410,10 +436,6 @@ fn other_requests_are_refused_in_the_words_of_the_original() {
     assert_eq!(
         error_of(400, "GET", "/v1/models/m/versions/99999999999999999999", ""),
         "Failed to convert version: 99999999999999999999 to numeric."
-    );
-    assert_eq!(
-        error_of(501, "POST", "/v1/models/m:classify", "{}"),
-        "This server answers predict requests only; classify is not supported"
     );
     let (status, page, _) = ask(&Fake::default(), "GET", "/v2/models", "");
     assert_eq!(status, 404);
