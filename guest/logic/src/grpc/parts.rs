@@ -133,11 +133,7 @@ impl TensorParts {
         mut place: Cursor,
         source: &mut Source<'_, impl Message>,
     ) -> Decoded<()> {
-        loop {
-            let at = place.position;
-            let Some((number, value)) = place.next(source)? else {
-                return Ok(());
-            };
+        while let Some((at, number, value)) = place.next_at(source)? {
             match (number, value) {
                 (1, Value::Varint(value)) => self.dtype = value as i32,
                 (2, Value::Part(shape)) => self.shape.merge(shape, source)?,
@@ -156,6 +152,7 @@ impl TensorParts {
                 }
             }
         }
+        Ok(())
     }
 
     fn add_numbers(

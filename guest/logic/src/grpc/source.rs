@@ -31,17 +31,17 @@ pub(super) struct Source<'m, M> {
 
 impl<'m, M: Message> Source<'m, M> {
     pub(super) fn new(message: &'m M) -> Self {
-        Self::with_windows(message, MIN_WINDOW, MAX_READ)
+        Self::with_limits(message, (MIN_WINDOW, MAX_READ), MAX_MADE)
     }
 
-    pub(super) fn with_windows(message: &'m M, first: u64, largest: u64) -> Self {
+    pub(super) fn with_limits(message: &'m M, windows: (u64, u64), budget: u64) -> Self {
         Self {
             message,
             head: message.head(),
             window: Vec::new(),
             start: 0,
-            sizes: (first, largest),
-            left: MAX_MADE,
+            sizes: windows,
+            left: budget,
         }
     }
 

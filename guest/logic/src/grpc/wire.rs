@@ -84,6 +84,15 @@ impl Cursor {
         &mut self,
         source: &mut Source<'_, impl Message>,
     ) -> Decoded<Option<(u32, Value)>> {
+        let field = self.next_at(source)?;
+        Ok(field.map(|(_, number, value)| (number, value)))
+    }
+
+    /// The next field, and where its tag begins (behind groups that were skipped).
+    pub(super) fn next_at(
+        &mut self,
+        source: &mut Source<'_, impl Message>,
+    ) -> Decoded<Option<(u64, u32, Value)>> {
         // The numbers of the groups that are open: they are skipped whole.
         let mut groups: Vec<u32> = Vec::new();
         while self.position < self.end {
@@ -118,7 +127,7 @@ impl Cursor {
                 _ => return Err(Fault::Malformed("a field has no known wire type", at)),
             };
             if groups.is_empty() {
-                return Ok(Some((number, value)));
+                return Ok(Some((at, number, value)));
             }
         }
         if groups.is_empty() {
