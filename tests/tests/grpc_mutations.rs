@@ -121,7 +121,7 @@ fn calls() -> Vec<(&'static str, Vec<u8>)> {
             PREDICT,
             wire::predict("identity", "string", &[("x", packed)]),
         ),
-        (CLASSIFY, [of("classify_x_to_y"), input.clone()].concat()),
+        (CLASSIFY, [of("classify_x_to_y"), input].concat()),
         (REGRESS, [of("regress_x_to_y"), with_context].concat()),
         (MULTI, tasks.concat()),
         (
@@ -198,7 +198,7 @@ fn spoiled_configurations_get_a_status_each() {
     let list = wire::bytes(1, &wire::bytes(1, &config.concat()));
     let valid = wire::bytes(1, &list);
     assert_eq!(client.call(RELOAD, &valid).status, Some(OK));
-    let mut dice = Dice::new(0x4e10_ad);
+    let mut dice = Dice::new(0x004e_10ad);
     for round in 0..300 {
         let spoiled = mutate(&valid, std::slice::from_ref(&valid), &mut dice);
         let reply = client.call(RELOAD, &spoiled);
