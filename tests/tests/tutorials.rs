@@ -137,7 +137,7 @@ fn rest_api() {
         "/v1/models/half_plus_three:regress",
         r#"{"signature_name": "regress_x_to_y", "examples": [{"x": 1.0}, {"x": 2.0}]}"#,
     );
-    assert_eq!(answer.body, "{\n    \"results\": [3.5, 4.0\n    ]\n}");
+    assert_eq!(answer.body, "{\n    \"results\": [3.5, 4.0]\n}");
 }
 
 /// "Configuration": several models, both versions of one, labels, a canary and the way back.
@@ -289,7 +289,7 @@ fn saved_model_cli() {
     let ran = output(
         program("saved_model_cli")
             .args(["run", "--tag_set=serve", "--signature_def=serving_default"])
-            .args(["--input_exprs", "x=[1.0, 2.0, 5.0]", "--dir"])
+            .args(["--input_exprs", "x=[[1.0], [2.0], [5.0]]", "--dir"])
             .arg(&version),
     );
     let server = tutorial.serve(&[
@@ -307,7 +307,7 @@ fn saved_model_cli() {
         }
     }
     assert_eq!(signatures, 6, "{shown}");
-    assert!(ran.contains("[2.5 3.  4.5]"), "{ran}");
+    assert!(ran.contains("[[2.5]\n [3. ]\n [4.5]]"), "{ran}");
     let answer = server.post("/v1/models/half_plus_two:predict", THREE);
     assert_eq!(answer.body, HALF_PLUS_TWO);
 }
