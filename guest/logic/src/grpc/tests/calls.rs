@@ -340,20 +340,12 @@ fn status_lists_versions_from_the_newest() {
     }
 }
 
-#[test]
-fn another_set_of_models_is_handed_on() {
+/// One that says everything of itself, and one that says nothing.
+fn two_models() -> api::ModelConfigList {
     use api::file_system_storage_path_source_config::{
         ServableVersionPolicy, servable_version_policy as policy,
     };
-    use api::model_server_config::Config;
-    let seen = Rc::new(RefCell::new(None));
-    let mut fake = classifier();
-    let record = Rc::clone(&seen);
-    fake.reload = Box::new(move |models, metrics| {
-        *record.borrow_mut() = models;
-        Ok(metrics.iter().map(|name| (name.clone(), 0)).collect())
-    });
-    let list = api::ModelConfigList {
+    api::ModelConfigList {
         config: vec![
             api::ModelConfig {
                 name: "m".to_owned(),
@@ -376,7 +368,20 @@ fn another_set_of_models_is_handed_on() {
             },
             api::ModelConfig::default(),
         ],
-    };
+    }
+}
+
+#[test]
+fn another_set_of_models_is_handed_on() {
+    use api::model_server_config::Config;
+    let seen = Rc::new(RefCell::new(None));
+    let mut fake = classifier();
+    let record = Rc::clone(&seen);
+    fake.reload = Box::new(move |models, metrics| {
+        *record.borrow_mut() = models;
+        Ok(metrics.iter().map(|name| (name.clone(), 0)).collect())
+    });
+    let list = two_models();
     let of = |config| api::ReloadConfigRequest {
         config: Some(api::ModelServerConfig { config }),
         metric_names: vec!["/a/b".to_owned()],

@@ -134,6 +134,24 @@ fn shape(random: &mut Random) -> (Vec<u8>, usize) {
     (out, elements)
 }
 
+/// The field that the elements of a type are sent in.
+fn field_of(dtype: u64) -> u32 {
+    match dtype {
+        1 => 5,
+        2 => 6,
+        7 => 8,
+        8 => 9,
+        9 => 10,
+        10 => 11,
+        14 | 19 => 13,
+        18 => 12,
+        22 => 16,
+        23 => 17,
+        24.. => 18,
+        _ => 7,
+    }
+}
+
 /// A `TensorProto`.
 pub(super) fn tensor(random: &mut Random) -> Vec<u8> {
     let dtype = 1 + random.below(25) as u64;
@@ -150,20 +168,7 @@ pub(super) fn tensor(random: &mut Random) -> Vec<u8> {
     let mut head = Vec::new();
     put_number(&mut head, 1, dtype);
     fields.push(head);
-    let of_type = match dtype {
-        1 => 5,
-        2 => 6,
-        7 => 8,
-        8 => 9,
-        9 => 10,
-        10 => 11,
-        14 | 19 => 13,
-        18 => 12,
-        22 => 16,
-        23 => 17,
-        24.. => 18,
-        _ => 7,
-    };
+    let of_type = field_of(dtype);
     let size = tensorgate_types::DType::from_number(dtype as u32).size();
     let count = match random.below(4) {
         0 => random.below(elements + 1),
