@@ -127,6 +127,21 @@ fn compile(
 }
 
 impl Gateway {
+    /// What its instances are given.
+    #[must_use]
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// The same component, in the same slots, with something else given to its instances.
+    #[must_use]
+    pub fn with_services(&self, services: Services) -> Self {
+        Self {
+            services: Arc::new(services),
+            ..self.clone()
+        }
+    }
+
     /// Answers a request with a fresh instance of the component.
     ///
     /// When every slot is taken it waits in a bounded line. Dropping the future ends the request
