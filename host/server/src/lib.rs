@@ -17,7 +17,10 @@ mod inspect;
 mod logging;
 mod metrics;
 mod options;
+mod records;
+mod request_log;
 mod serve;
+mod warmup;
 mod wiring;
 
 pub use options::{Manner, Port, ServeOptions, StrictShapes};

@@ -98,7 +98,7 @@ fn letter(level: Level) -> char {
 }
 
 /// Seconds since 1970 as `2026-01-01 00:00:00`, in UTC.
-struct Utc(u64);
+pub(crate) struct Utc(pub(crate) u64);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,11 +21,12 @@ mod text;
 
 use std::sync::Arc;
 
+pub(crate) use cells::Counter;
 pub(crate) use house::{watch_budget, watch_run_pool, watch_sandbox, watch_shelf};
 pub(crate) use page::{MetricsPage, metrics_path};
-pub(crate) use registry::Registry;
+pub(crate) use registry::{Cells, Registry};
 pub(crate) use requests::{Api, Ended, Entrypoint, Requests};
-pub(crate) use runtime::{Loads, Runs};
+pub(crate) use runtime::{Loads, Runs, WarmUps};
 
 /// All metrics of a server.
 pub(crate) struct Metrics {
@@ -33,6 +34,9 @@ pub(crate) struct Metrics {
     pub(crate) requests: Requests,
     pub(crate) runs: Runs,
     pub(crate) loads: Loads,
+    pub(crate) warm_ups: WarmUps,
+    /// `request_log_count`, by model and code.
+    pub(crate) request_log: Arc<Cells<Counter>>,
 }
 
 impl Metrics {
@@ -42,6 +46,11 @@ impl Metrics {
             requests: Requests::new(&registry),
             runs: Runs::new(&registry),
             loads: Loads::new(&registry),
+            warm_ups: WarmUps::new(&registry),
+            request_log: registry.counter(
+                "/tensorflow/serving/request_log_count",
+                &["model_name", "status_code"],
+            ),
             registry,
         })
     }

@@ -1,4 +1,4 @@
-//! What TensorFlow does: loads and runs.
+//! What TensorFlow does: loads, runs, and the requests that models are warmed up with.
 //!
 //! TensorFlow keeps such numbers itself, but its C functions do not give them away. So they are
 //! taken around its calls, under the same names.
@@ -84,5 +84,34 @@ impl Loads {
         let status = if is_success { "success" } else { "fail" };
         self.attempts.cell(&[&path, status]).increment();
         self.latency.cell(&[&path]).add(micros(took));
+    }
+}
+
+/// Warm-ups of models.
+pub(crate) struct WarmUps {
+    latency: Arc<Cells<Histogram>>,
+    records: Arc<Cells<Counter>>,
+}
+
+impl WarmUps {
+    pub(crate) fn new(registry: &Registry) -> Self {
+        Self {
+            latency: registry.histogram(
+                "/tensorflow/serving/model_warmup_latency",
+                &["model_path", "status"],
+                Buckets::exponential(10.0, 1.8, 33),
+            ),
+            records: registry.counter(
+                "/tensorflow/serving/model_warmup_records_read",
+                &["model_path", "status"],
+            ),
+        }
+    }
+
+    /// Counts the warm-up of the version at `path`, with the name of the code that it ended with.
+    pub(crate) fn record(&self, path: &Path, status: &str, took: Duration, records: u64) {
+        let path = path.to_string_lossy();
+        self.latency.cell(&[&path, status]).record(micros(took));
+        self.records.cell(&[&path, status]).add(records);
     }
 }

@@ -11,6 +11,8 @@ use tensorgate_types::{Error, ErrorCode};
 
 use crate::metrics::{Metrics, watch_run_pool, watch_sandbox, watch_shelf};
 use crate::options::{Manner, ServeOptions};
+use crate::request_log::RequestLogs;
+use crate::warmup::{WarmUp, WarmingFactory};
 use crate::wiring::{
     EdgeHandler, MeasuredModel, ModelFactory, Outcomes, Reports, ServedModel, Shelf, load_gateway,
     sandbox,
@@ -22,6 +24,7 @@ pub(super) struct House {
     engine: EdgeEngine,
     gateway: Gateway,
     outcomes: Arc<Outcomes>,
+    request_logs: RequestLogs,
     /// The models that flags or the config file name.
     models: Vec<String>,
     /// How long the parts took, for the line that says that the server is ready.
@@ -37,13 +40,20 @@ impl House {
         metrics: &Arc<Metrics>,
         started: Instant,
     ) -> Result<Self, Error> {
+        let request_logs = request_logs(options, &models, metrics)?;
         let factory = ModelFactory::new(options, Arc::clone(metrics))?;
         let pool = RunPool::new(run_pool_options(options))
             .map_err(|error| Error::internal("cannot start run threads").with_source(error))?;
-        let manager = Manager::spawn(&manager_options(options), factory.clone())
+        let pool = Arc::new(pool);
+        let outcomes = Arc::new(Outcomes::new(Arc::clone(metrics)));
+        let warm_up = options.enable_model_warmup.then(|| {
+            let (pool, outcomes) = (Arc::clone(&pool), Arc::clone(&outcomes));
+            WarmUp::new(options, pool, outcomes, Arc::clone(metrics))
+        });
+        let warming = WarmingFactory::new(factory.clone(), warm_up.clone());
+        let manager = Manager::spawn(&manager_options(options), warming)
             .map_err(|error| Error::internal("cannot start loading").with_source(error))?;
         let engine = sandbox(options)?;
-        let pool = Arc::new(pool);
         watch_rooms(metrics, &manager, &pool, &engine);
         start_blocking_threads().await;
         // While the system's loader opens the library it lets nobody start a thread or enter the
@@ -63,12 +73,19 @@ impl House {
             .unzip();
         let names: Vec<String> = watched.iter().map(|model| model.name.clone()).collect();
         let shelf = Shelf::new(manager.clone(), pool, options.strict_shapes.clone());
-        let outcomes = Arc::new(Outcomes::new(Arc::clone(metrics)));
-        let services = Services::new(Arc::new(shelf), Arc::new(Reports));
+        let services = Services {
+            request_log: Arc::new(request_logs.clone()),
+            ..Services::new(Arc::new(shelf), Arc::new(Reports))
+        };
         let parts = async {
             library.await?;
             let opened = started.elapsed();
-            let gateway = load_gateway(options, &engine, services).await?;
+            let gateway = load_gateway(options, &engine, services).await;
+            // Loads may wait for it, and the start-up for loads: for an error, too.
+            if let Some(warm_up) = warm_up {
+                warm_up.open(gateway.clone());
+            }
+            let gateway = gateway?;
             Ok::<_, Error>((gateway, opened, started.elapsed() - opened))
         };
         let source = FileSystemSource::new(watched, options.polling);
@@ -79,6 +96,7 @@ impl House {
             engine,
             gateway,
             outcomes,
+            request_logs,
             models: names,
             took: format!(
                 "libtensorflow {} ms, then gateway {} ms",
@@ -169,6 +187,11 @@ impl House {
              the gateway",
             stats.instances
         );
+        let logs = self.request_logs;
+        let written = tokio::task::spawn_blocking(move || logs.close());
+        if tokio::time::timeout(limit, written).await.is_err() {
+            tracing::warn!("What is not in the request logs after {limit:?} is lost");
+        }
         if tokio::time::timeout(limit, self.manager.shutdown())
             .await
             .is_err()
@@ -176,6 +199,22 @@ impl House {
             tracing::warn!("Models that are still held after {limit:?} end with the process");
         }
     }
+}
+
+/// Makes the request logs that the models ask for: what is wrong with them is said before anything
+/// is served.
+fn request_logs(
+    options: &ServeOptions,
+    models: &[ServedModel],
+    metrics: &Arc<Metrics>,
+) -> Result<RequestLogs, Error> {
+    let logs = RequestLogs::start(options.saved_model_tags.clone(), Arc::clone(metrics))
+        .map_err(|error| Error::internal("cannot start the request log").with_source(error))?;
+    let wanted = models
+        .iter()
+        .filter_map(|model| Some((model.watched.name.as_str(), model.logging.as_ref()?)));
+    logs.replace(logs.prepare(wanted)?);
+    Ok(logs)
 }
 
 /// Lets the metrics ask the rooms.

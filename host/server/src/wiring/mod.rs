@@ -12,7 +12,7 @@ mod tensorflow;
 
 pub(crate) use gateway::{EdgeHandler, load_gateway, sandbox};
 pub(crate) use measured::MeasuredModel;
-pub(crate) use models::Shelf;
+pub(crate) use models::{Shelf, run_on_pool};
 pub(crate) use served::{ServedError, ServedModel, served_models};
 pub(crate) use telemetry::{Outcomes, Reports};
 pub(crate) use tensorflow::{ModelFactory, library_version};

@@ -1,6 +1,7 @@
 //! The models that a component may call: those on the shelf, run on the press.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -90,18 +91,31 @@ impl<P: Predictor> OpenModel for Pinned<P> {
         calls: Vec<tensorgate_edge::Call>,
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Vec<NamedTensors>>> {
-        let calls = calls
-            .into_iter()
-            .map(|call| Call {
-                signature: call.signature,
-                inputs: call.inputs,
-                outputs: call.outputs,
-            })
-            .collect();
         // A handle of its own: the run may outlive the request that asked for it.
-        let request = RunRequest { calls, deadline };
-        Box::pin(in_model(self.pool.run(self.handle.clone(), request)))
+        run_on_pool(&self.pool, self.handle.clone(), calls, deadline)
     }
+}
+
+/// Runs what the sandbox has checked, and notes for its request how long that was.
+pub(crate) fn run_on_pool<'a, H>(
+    pool: &'a RunPool,
+    model: H,
+    calls: Vec<tensorgate_edge::Call>,
+    deadline: Deadline,
+) -> BoxFuture<'a, Result<Vec<NamedTensors>>>
+where
+    H: Deref<Target: Predictor> + Send + 'static,
+{
+    let calls = calls
+        .into_iter()
+        .map(|call| Call {
+            signature: call.signature,
+            inputs: call.inputs,
+            outputs: call.outputs,
+        })
+        .collect();
+    let request = RunRequest { calls, deadline };
+    Box::pin(in_model(pool.run(model, request)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tensorgate_core::{MonitoredServable, ServableVersionPolicy};
 use tensorgate_proto::config::{
-    self as proto, ModelConfig,
+    self as proto, LoggingConfig, ModelConfig,
     file_system_storage_path_source_config::servable_version_policy::PolicyChoice,
     model_server_config,
 };
@@ -20,6 +20,8 @@ use crate::options::ServeOptions;
 pub(crate) struct ServedModel {
     pub(crate) watched: MonitoredServable,
     pub(crate) labels: BTreeMap<String, i64>,
+    /// Which requests to it are written down.
+    pub(crate) logging: Option<LoggingConfig>,
 }
 
 /// What was wrong with what the server was told to serve.
@@ -73,6 +75,7 @@ fn from_flags(options: &ServeOptions) -> Result<ServedModel, ServedError> {
             version_policy: ServableVersionPolicy::default(),
         },
         labels: BTreeMap::new(),
+        logging: None,
     })
 }
 
@@ -141,6 +144,7 @@ fn from_config(config: ModelConfig) -> Result<ServedModel, ServedError> {
             name,
         },
         labels: config.version_labels,
+        logging: config.logging_config,
     })
 }
 

@@ -77,9 +77,10 @@ impl Outcomes {
         result
     }
 
-    /// Handles a request that a model is warmed up with.
+    /// Handles a request that `model` is warmed up with, whatever name is in it.
     pub(crate) async fn of_warm_up<T>(
         &self,
+        model: &str,
         api: Api,
         call: impl Future<Output = Result<Result<T, Error>, EdgeError>>,
     ) -> Result<T, Error> {
@@ -89,6 +90,7 @@ impl Outcomes {
         let code = result.as_ref().err().map_or(0, |error| error.code() as u32);
         let took = start.elapsed();
         let ended = ended(&seen, Entrypoint::Grpc, api, code, took);
+        let ended = Ended { model, ..ended };
         self.metrics.requests.record_warm_up(&ended);
         result
     }
@@ -226,7 +228,7 @@ mod tests {
             Reports.report(outcome(0));
             Ok(Ok(()))
         };
-        assert!(outcomes.of_warm_up(Api::Predict, call).await.is_ok());
+        assert!(outcomes.of_warm_up("m", Api::Predict, call).await.is_ok());
         assert_eq!(outcomes.totals(), (0, 0));
         let page = page_of(&metrics);
         assert!(
