@@ -212,7 +212,6 @@ impl<'a> Inference for &'a Fake {
 
     fn open(&self, spec: &ModelSpec) -> Result<FakeModel<'a>> {
         match (&*spec.name, &spec.version) {
-            ("", _) => Err(Error::invalid_argument("ModelSpec has no name specified.")),
             ("m", VersionChoice::Latest | VersionChoice::Specific(3)) => Ok(FakeModel(self)),
             ("m", VersionChoice::Label(label)) if label == "stable" => Ok(FakeModel(self)),
             (_, VersionChoice::Label(label)) => Err(Error::invalid_argument(format!(

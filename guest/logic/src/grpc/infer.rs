@@ -7,7 +7,7 @@ use tensorgate_types::{Error, LogKind, Result};
 use super::requests::{ExampleRequest, MultiRequest};
 use super::source::Source;
 use super::write::{Answer as Writer, put_bytes, put_float, put_spec};
-use super::{missing_spec, write_down};
+use super::{missing_spec, open, write_down};
 use crate::examples::{Answer, CLASSIFY_METHOD, Method, Plan, REGRESS_METHOD, infer};
 use crate::inference::Model;
 use crate::outcome::Outcome;
@@ -31,10 +31,8 @@ pub(super) fn one(
     let request =
         ExampleRequest::decode(&mut source).map_err(|fault| fault.into_error(type_name))?;
     let spec = request.spec.ok_or_else(missing_spec)?;
-    outcome.model.clone_from(&spec.name);
-    let model = services.open(&spec.model())?;
+    let model = open(services, &spec.model(), outcome)?;
     let version = model.version();
-    outcome.version = Some(version);
     let name = spec.signature();
     let plan = Plan::find(&model, name, method, services.settings())?;
     name.clone_into(&mut outcome.signature);
@@ -69,13 +67,8 @@ pub(super) fn several(
         MultiRequest::decode(&mut source).map_err(|fault| fault.into_error(MultiRequest::NAME))?;
     let first = request.tasks.first().map(|task| &task.spec);
     let spec = first.cloned().unwrap_or_default();
-    if spec.name.is_empty() {
-        return Err(Error::invalid_argument("ModelSpec has no name specified."));
-    }
-    outcome.model.clone_from(&spec.name);
-    let model = services.open(&spec.model())?;
+    let model = open(services, &spec.model(), outcome)?;
     let version = model.version();
-    outcome.version = Some(version);
 
     let settings = services.settings();
     let mut seen = BTreeSet::new();

@@ -21,10 +21,10 @@ mod tensor;
 mod wire;
 mod write;
 
-use tensorgate_types::{Error, LogKind, Result};
+use tensorgate_types::{Error, LogKind, ModelSpec, Result};
 
 use crate::examples::Method;
-use crate::inference::Range;
+use crate::inference::{Inference, Model, Range};
 use crate::outcome::Outcome;
 use crate::services::{Chunk, LogEntry, Message, Services};
 
@@ -87,6 +87,17 @@ fn dispatch(
 
 fn missing_spec() -> Error {
     Error::invalid_argument("Missing ModelSpec")
+}
+
+/// Opens the model of a request. By gRPC it may have no name, which no path of the REST API has.
+fn open<I: Inference>(inference: &I, spec: &ModelSpec, outcome: &mut Outcome) -> Result<I::Model> {
+    if spec.name.is_empty() {
+        return Err(Error::invalid_argument("ModelSpec has no name specified."));
+    }
+    outcome.model.clone_from(&spec.name);
+    let model = inference.open(spec)?;
+    outcome.version = Some(model.version());
+    Ok(model)
 }
 
 /// Cuts the message of an error as the original does: HTTP/2 bounds headers, and a signature in

@@ -9,9 +9,9 @@ use tensorgate_types::{
     Error, LoggingConfig, ModelConfig, ModelSpec, ModelVersionPolicy, Result, VersionChoice,
 };
 
-use super::missing_spec;
 use super::source::Source;
 use super::write::{put_bytes, put_spec, put_text};
+use super::{missing_spec, open};
 use crate::inference::{Inference, Model, Range};
 use crate::outcome::Outcome;
 use crate::services::{Chunk, Message, Services};
@@ -66,9 +66,8 @@ pub(super) fn metadata(
             "Metadata field {other} is not supported"
         )));
     }
-    let model = inference.open(&spec)?;
+    let model = open(inference, &spec, outcome)?;
     let version = model.version();
-    outcome.version = Some(version);
 
     // As the exporter wrote them: nothing that this build does not know is lost.
     let mut map = Vec::new();

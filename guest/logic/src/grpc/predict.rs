@@ -11,7 +11,7 @@ use tensorgate_types::{
 use super::requests::PredictRequest;
 use super::source::Source;
 use super::write::{Answer, HOLD_FROM, is_raw, put_spec};
-use super::{missing_spec, write_down};
+use super::{missing_spec, open, write_down};
 use crate::examples::{CLASSIFY_METHOD, REGRESS_METHOD};
 use crate::inference::{Call, Model};
 use crate::outcome::Outcome;
@@ -26,10 +26,8 @@ pub(super) fn predict(
     let request = PredictRequest::decode(&mut source)
         .map_err(|fault| fault.into_error(PredictRequest::NAME))?;
     let spec = request.spec.as_ref().ok_or_else(missing_spec)?;
-    outcome.model.clone_from(&spec.name);
-    let model = services.open(&spec.model())?;
+    let model = open(services, &spec.model(), outcome)?;
     let version = model.version();
-    outcome.version = Some(version);
     let name = spec.signature();
     let (signature, shapes) = model.signature(name).ok_or_else(|| {
         Error::failed_precondition(format!("Serving signature key \"{name}\" not found."))

@@ -187,12 +187,14 @@ fn fill_strings(
     source: &mut Source<'_, impl Message>,
 ) -> Result<Data, Bad> {
     let more = elements.saturating_sub(strings.len() as u64);
-    let memory = more.saturating_mul(size_of::<Range>() as u64);
-    source.take(memory).map_err(Bad::Size)?;
     let last = strings.last().copied().unwrap_or(Range {
         offset: 0,
         length: 0,
     });
+    // The host makes a string of each, so that repeating a long one costs more than it seems.
+    let each = size_of::<Range>() as u64 + last.length;
+    let memory = more.saturating_mul(each);
+    source.take(memory).map_err(Bad::Size)?;
     // Within the budget, so within memory.
     strings.resize(elements as usize, last);
     Ok(Data::Strings(strings))

@@ -278,6 +278,11 @@ fn a_shape_alone_takes_no_memory() {
     }
     let mut strings = floats(&[1 << 40], &[]);
     strings.dtype = 7;
+    let message = error(&mut fake, "Predict", &request(&[("x", strings.clone())]));
+    assert!(message.starts_with("RESOURCE_EXHAUSTED"), "{message}");
+    // A long string that is repeated is as much as a long shape.
+    strings.tensor_shape = shape(&[1000]);
+    strings.string_val = vec![vec![b'a'; 1 << 20]];
     let message = error(&mut fake, "Predict", &request(&[("x", strings)]));
     assert!(message.starts_with("RESOURCE_EXHAUSTED"), "{message}");
 }
