@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "serving/config.proto",
         "tensorflow/core.proto",
         "tensorflow/struct.proto",
+        "tensorflow/session.proto",
         "tensorflow_serving/apis/prediction_log.proto",
     ];
     for directory in ["serving", "tensorflow", "tensorflow_serving", "xla"] {

@@ -69,6 +69,14 @@ pub mod config {
         parse_text("tensorflow.serving.MonitoringConfig", text)
     }
 
+    /// Parses a `tensorflow.ConfigProto` in protobuf text format.
+    ///
+    /// # Errors
+    /// The position and the reason, when `text` is not one.
+    pub fn parse_session_config(text: &str) -> Result<crate::tensorflow::ConfigProto, String> {
+        parse_text("tensorflow.ConfigProto", text)
+    }
+
     fn parse_text<M: Message + Default>(name: &str, text: &str) -> Result<M, String> {
         let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| error.to_string())?;
         let descriptor = pool

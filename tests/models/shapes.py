@@ -96,3 +96,18 @@ def slow(directory):
 
     module = Slow()
     save_v2(directory / "1", module, {"serving_default": module.count, "one_op": module.one_op})
+
+
+@model
+def compiled(directory):
+    """A function that its author marked to be compiled by XLA."""
+
+    class Compiled(tf.Module):
+        @tf.function(
+            jit_compile=True, input_signature=[tf.TensorSpec([None], tf.float32, name="x")]
+        )
+        def half_plus_two(self, x):
+            return {"y": x * 0.5 + 2.0}
+
+    module = Compiled()
+    save_v2(directory / "1", module, {"serving_default": module.half_plus_two})

@@ -7,6 +7,7 @@ mod loaded;
 mod measured;
 mod models;
 mod served;
+mod session;
 mod telemetry;
 mod tensorflow;
 

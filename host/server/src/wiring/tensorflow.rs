@@ -10,9 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use prost::Message as _;
 use tensorgate_core::ServableFactory;
-use tensorgate_proto::tensorflow::ConfigProto;
 use tensorgate_tensorflow::{Library, Lookup, SavedModelLoader, Scheduling, Wanted, capture_logs};
 use tensorgate_types::{Error, ServableId};
 use tracing::{info, warn};
@@ -22,6 +20,7 @@ use crate::options::ServeOptions;
 
 use super::MeasuredModel;
 use super::loaded::{Lite, LoadedModel};
+use super::session::{parallelism, session_config};
 
 /// Where libtensorflow is, when no flag says it.
 const VARIABLE: &str = "TENSORGATE_LIBTENSORFLOW";
@@ -149,41 +148,6 @@ fn lookup(options: &ServeOptions) -> Lookup {
     )
 }
 
-/// TensorFlow's thread pools, as three flags say; empty for TensorFlow's defaults.
-fn session_config(options: &ServeOptions) -> Result<Vec<u8>, Error> {
-    let both = options.session_parallelism;
-    let (intra, inter) = (options.intra_op_parallelism, options.inter_op_parallelism);
-    if both > 0 && intra > 0 && inter > 0 {
-        return Err(Error::invalid_argument(
-            "Either configure server_options.tensorflow_session_parallelism or \
-             (server_options.tensorflow_intra_op_parallelism, \
-             server_options.tensorflow_inter_op_parallelism) separately. You cannot configure all.",
-        ));
-    }
-    let (intra, inter) = parallelism(options);
-    let threads = |count: i64| {
-        i32::try_from(count)
-            .map_err(|_| Error::invalid_argument(format!("{count} is no number of threads")))
-    };
-    let config = ConfigProto {
-        intra_op_parallelism_threads: threads(intra)?,
-        inter_op_parallelism_threads: threads(inter)?,
-        ..ConfigProto::default()
-    };
-    Ok(config.encode_to_vec())
-}
-
-/// Threads for one operation, and for operations side by side: either of the two flags rules out
-/// the one that sets both.
-fn parallelism(options: &ServeOptions) -> (i64, i64) {
-    let (intra, inter) = (options.intra_op_parallelism, options.inter_op_parallelism);
-    if intra != 0 || inter != 0 {
-        (intra, inter)
-    } else {
-        (options.session_parallelism, options.session_parallelism)
-    }
-}
-
 /// Whoever asks for several threads for operations side by side gets TensorFlow's pool of them.
 /// Left to us, a run is computed by the thread that calls, and requests run side by side.
 fn scheduling(options: &ServeOptions) -> Scheduling {
@@ -197,30 +161,6 @@ fn scheduling(options: &ServeOptions) -> Scheduling {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn threads(both: i64, intra: i64, inter: i64) -> Result<(i32, i32), Error> {
-        let options = ServeOptions {
-            session_parallelism: both,
-            intra_op_parallelism: intra,
-            inter_op_parallelism: inter,
-            ..ServeOptions::default()
-        };
-        let config = ConfigProto::decode(session_config(&options)?.as_slice()).unwrap();
-        Ok((
-            config.intra_op_parallelism_threads,
-            config.inter_op_parallelism_threads,
-        ))
-    }
-
-    #[test]
-    fn three_flags_say_how_many_threads_there_are() {
-        assert_eq!(threads(0, 0, 0).unwrap(), (0, 0));
-        assert_eq!(threads(3, 0, 0).unwrap(), (3, 3));
-        assert_eq!(threads(3, 1, 0).unwrap(), (1, 0));
-        assert_eq!(threads(0, 1, 2).unwrap(), (1, 2));
-        assert!(threads(3, 1, 2).is_err());
-        assert!(threads(i64::MAX, 0, 0).is_err());
-    }
 
     #[test]
     fn only_who_asks_for_it_gets_the_inter_op_pool() {

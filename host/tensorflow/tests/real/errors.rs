@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use prost::Message as _;
 use tensorgate_engine::{Predictor, RunRequest};
+use tensorgate_proto::tensorflow::ConfigProto;
+use tensorgate_proto::tensorflow::optimizer_options::GlobalJitLevel;
 use tensorgate_tensorflow::{Library, SavedModelLoader, describe};
 use tensorgate_types::{DType, Deadline, ErrorCode};
 
@@ -118,6 +121,25 @@ fn other_tags_are_not_found_in_tensorflows_words() {
             .starts_with("Could not find meta graph def matching supplied tags: { tpu }. To"),
         "{error}"
     );
+}
+
+#[test]
+fn a_function_that_is_marked_to_be_compiled_runs_without_xla_for_others() {
+    let mut config = ConfigProto::default();
+    let graphs = config.graph_options.get_or_insert_default();
+    let optimizers = graphs.optimizer_options.get_or_insert_default();
+    optimizers.set_global_jit_level(GlobalJitLevel::Off);
+    let loader = SavedModelLoader {
+        session_config: config.encode_to_vec(),
+        ..SavedModelLoader::new(library())
+    };
+    let model = loader.load(&model_dir("compiled").join("1")).unwrap();
+    let outputs = run(
+        &model,
+        "serving_default",
+        &[("x", floats(&[2], &[1.0, 4.0]))],
+    );
+    assert_eq!(numbers::<f32>(&outputs[0].1), [2.5, 4.0]);
 }
 
 #[test]

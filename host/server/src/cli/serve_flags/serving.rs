@@ -28,7 +28,6 @@ const fn later(
 // until the day on which the flag begins to act.
 const BOOL: Value<ServeOptions> = Value::Bool(|_, _| ());
 const INT32: Value<ServeOptions> = Value::Int32(|_, _| ());
-const FLOAT: Value<ServeOptions> = Value::Float(|_, _| ());
 const TEXT: Value<ServeOptions> = Value::Text(|_, _| ());
 
 /// The flags of TensorFlow Serving, in the order of its usage text.
@@ -162,11 +161,12 @@ pub(crate) const SERVING: &[Row] = &[
         Value::Int64(|o, v| o.session_parallelism = v),
         "Both of the next two; 0 leaves each at its own default.",
     ),
-    later(
+    acts(
         "tensorflow_session_config_file",
         "",
-        TEXT,
-        "A tensorflow.ConfigProto in protobuf text format.",
+        Value::Text(|o, v| o.session_config_file = path(v)),
+        "A tensorflow.ConfigProto in protobuf text format. The flags on threads and on the memory \
+         of GPUs overwrite it, even with 0.",
     ),
     acts(
         "tensorflow_intra_op_parallelism",
@@ -188,11 +188,12 @@ pub(crate) const SERVING: &[Row] = &[
         TEXT,
         "A PlatformConfigMap in protobuf text format.",
     ),
-    later(
+    acts(
         "per_process_gpu_memory_fraction",
         "0.0",
-        FLOAT,
-        "How much of a GPU's memory is taken.",
+        Value::Float(|o, v| o.per_process_gpu_memory_fraction = v),
+        "How much of a GPU's memory is taken, from 0 to 1; 0 lets TensorFlow choose, which is \
+         nearly all.",
     ),
     acts(
         "saved_model_tags",
@@ -268,13 +269,18 @@ pub(crate) const SERVING: &[Row] = &[
         BOOL,
         "Refuses to call a signature by another method than its own.",
     ),
-    later(
+    acts(
         "xla_cpu_compilation_enabled",
         "false",
-        BOOL,
-        "XLA on the CPU.",
+        Value::Bool(|o, v| o.xla_cpu_compilation_enabled = v),
+        "Lets XLA compile graphs on the CPU where the session config file asks for it.",
     ),
-    later("xla_gpu_compilation_enabled", "false", BOOL, "XLA on GPUs."),
+    acts(
+        "xla_gpu_compilation_enabled",
+        "false",
+        Value::Bool(|o, v| o.xla_gpu_compilation_enabled = v),
+        "Lets XLA compile graphs on GPUs where the session config file asks for it.",
+    ),
     later(
         "enable_profiler",
         "true",
@@ -287,11 +293,11 @@ pub(crate) const SERVING: &[Row] = &[
         TEXT,
         "Where operations get their threads.",
     ),
-    later(
+    acts(
         "mixed_precision",
         "",
-        TEXT,
-        "`bfloat16` for automatic mixed precision.",
+        Value::Text(|o, v| o.mixed_precision = v.to_owned()),
+        "`bfloat16` computes in it where oneDNN can; any other value is a warning.",
     ),
     later("skip_initialize_tpu", "false", BOOL, "Leaves TPUs alone."),
     later(
