@@ -34,6 +34,7 @@ mod session;
 mod status;
 mod tensor_proto;
 mod together;
+mod trace;
 
 pub use describe::{MetaGraph, describe};
 pub use feed::CopyCount;
@@ -43,3 +44,4 @@ pub use lite::{LiteLibrary, LiteModel, LiteOpenError};
 pub use logs::{LogCapture, capture_logs};
 pub use saved_model::{SavedModel, SavedModelLoader};
 pub use scheduling::Scheduling;
+pub use trace::{Trace, TracedOperation, Tracer};

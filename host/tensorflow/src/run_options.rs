@@ -11,19 +11,25 @@ use tensorgate_types::Deadline;
 /// that is passed on for those with one, since TensorFlow counts in microseconds and overflows.
 const MAX_MILLISECONDS: u64 = i32::MAX as u64;
 
-/// A serialized `tensorflow.RunOptions` with one field.
+/// How long the longest is: ten bytes of a number, one of its field's, and two for the trace.
+const MAX_BYTES: usize = 13;
+
+/// TensorFlow's `SOFTWARE_TRACE`.
+const SOFTWARE_TRACE: i32 = 1;
+
+/// A serialized `tensorflow.RunOptions` with one field or two.
 pub(crate) struct RunOptions {
-    bytes: [u8; 11],
+    bytes: [u8; MAX_BYTES],
     len: usize,
 }
 
 impl RunOptions {
     /// The thread that calls computes: `inter_op_thread_pool` is -1.
     pub(crate) fn on_calling_thread() -> Self {
-        let mut bytes = [0; 11];
+        let mut bytes = [0; MAX_BYTES];
         let mut rest = &mut bytes[..];
         prost::encoding::int32::encode(3, &-1, &mut rest);
-        let len = 11 - rest.len();
+        let len = MAX_BYTES - rest.len();
         Self { bytes, len }
     }
 
@@ -38,11 +44,23 @@ impl RunOptions {
         let milliseconds = u64::try_from(remaining.as_micros().div_ceil(1000))
             .unwrap_or(MAX_MILLISECONDS)
             .clamp(1, MAX_MILLISECONDS);
-        let mut bytes = [0; 11];
+        let mut bytes = [0; MAX_BYTES];
         let mut rest = &mut bytes[..];
         prost::encoding::int64::encode(2, &milliseconds.cast_signed(), &mut rest);
-        let len = 11 - rest.len();
+        let len = MAX_BYTES - rest.len();
         Self { bytes, len }
+    }
+
+    /// The same, and the run tells of its operations.
+    pub(crate) fn traced(options: Option<Self>) -> Self {
+        let mut options = options.unwrap_or(Self {
+            bytes: [0; MAX_BYTES],
+            len: 0,
+        });
+        let mut rest = &mut options.bytes[options.len..];
+        prost::encoding::int32::encode(1, &SOFTWARE_TRACE, &mut rest);
+        options.len = MAX_BYTES - rest.len();
+        options
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
@@ -72,6 +90,16 @@ mod tests {
         assert_eq!(timeout(Duration::from_secs(3)), 3000);
         assert_eq!(timeout(Duration::MAX), i64::from(i32::MAX));
         assert!(RunOptions::for_deadline(Deadline::NEVER).is_none());
+    }
+
+    #[test]
+    fn a_traced_run_keeps_its_other_option() {
+        let traced = |options| RunOptions::traced(options).as_slice().to_vec();
+        assert_eq!(traced(None), [8, 1]);
+        let calling = traced(Some(RunOptions::on_calling_thread()));
+        let decoded = proto::RunOptions::decode(calling.as_slice()).unwrap();
+        assert_eq!(decoded.inter_op_thread_pool, -1);
+        assert_eq!(calling[calling.len() - 2..], [8, 1]);
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::scheduling::{self, Scheduling};
 use crate::session::Session;
 use crate::status::Status;
 use crate::together::{Part, Union};
+use crate::trace::Tracer;
 
 /// Loads SavedModels.
 #[derive(Debug, Clone)]
@@ -43,6 +44,8 @@ pub struct SavedModelLoader {
     pub session_config: Vec<u8>,
     /// On which threads the operations of a run are computed.
     pub scheduling: Scheduling,
+    /// Sees the runs of the models.
+    pub tracer: Tracer,
 }
 
 impl SavedModelLoader {
@@ -54,6 +57,7 @@ impl SavedModelLoader {
             tags: vec!["serve".to_owned()],
             session_config: Vec::new(),
             scheduling: Scheduling::default(),
+            tracer: Tracer::default(),
         }
     }
 
@@ -87,6 +91,7 @@ impl SavedModelLoader {
             library: self.library,
             session,
             on_calling_thread,
+            tracer: self.tracer.clone(),
             signatures,
             signature_defs,
             copied: CopyCounters::default(),
@@ -128,6 +133,7 @@ pub struct SavedModel {
     session: Session,
     /// Whether runs are computed by the thread that calls, not by TensorFlow's pool.
     on_calling_thread: bool,
+    tracer: Tracer,
     signatures: Signatures,
     signature_defs: Vec<(String, Bytes)>,
     /// In the order of `signatures`.
@@ -198,8 +204,15 @@ impl SavedModel {
         let options = self.options(request.deadline);
         for _run in 0..runs {
             let options = options.as_ref().map(RunOptions::as_slice);
-            self.session
-                .call(options, inputs, &feeds, outputs, &mut fetched, &mut status);
+            self.session.call(
+                options,
+                inputs,
+                &feeds,
+                outputs,
+                &mut fetched,
+                None,
+                &mut status,
+            );
             status.check()?;
             for raw in &fetched {
                 // SAFETY: the run was a success, so that each slot has a tensor, ours to delete.
@@ -238,6 +251,22 @@ impl SavedModel {
         }
     }
 
+    fn session_run(
+        &self,
+        deadline: Deadline,
+        inputs: &[TF_Output],
+        feeds: &Feeds,
+        outputs: &[TF_Output],
+    ) -> Result<impl Iterator<Item = Fetched> + use<>> {
+        let mut options = self.options(deadline);
+        let traced = self.tracer.is_watching().then_some(&self.tracer);
+        if traced.is_some() {
+            options = Some(RunOptions::traced(options));
+        }
+        self.session
+            .run(options.as_ref(), traced, inputs, feeds, outputs)
+    }
+
     fn run_one(&self, call: &Call, deadline: Deadline) -> Result<NamedTensors> {
         let (index, ports, inputs, outputs) = self.ready(&call.signature)?;
         let arranged = ports.arrange(&call.inputs)?;
@@ -246,9 +275,7 @@ impl SavedModel {
         for tensor in arranged {
             feeds.push(self.library, tensor, &self.copied)?;
         }
-        let options = self.options(deadline);
-        let run =
-            |outputs: &[TF_Output]| self.session.run(options.as_ref(), inputs, &feeds, outputs);
+        let run = |outputs: &[TF_Output]| self.session_run(deadline, inputs, &feeds, outputs);
         let named = |(index, fetched): (usize, Fetched)| {
             let name = ports.output_name(index);
             Ok((name.to_owned(), fetched.into_tensor(name)?))
@@ -301,10 +328,8 @@ impl SavedModel {
         for tensor in union.tensors {
             feeds.push(self.library, tensor, &self.copied)?;
         }
-        let options = self.options(deadline);
         let fetched = self
-            .session
-            .run(options.as_ref(), &union.inputs, &feeds, &union.outputs)?
+            .session_run(deadline, &union.inputs, &feeds, &union.outputs)?
             .map(|fetched| fetched.into_tensor("of a run of several signatures"))
             .collect::<Result<Vec<_>>>()?;
         let named = |(ports, (part, picks)): (&Ports, (Part<'_>, Vec<usize>))| {

@@ -18,6 +18,7 @@ use crate::fetch::Fetched;
 use crate::ffi::{Api, TF_Buffer, TF_Graph, TF_Output, TF_Session, TF_SessionOptions, TF_Tensor};
 use crate::run_options::RunOptions;
 use crate::status::Status;
+use crate::trace::Tracer;
 
 /// A session and the graph that it was made from.
 pub(crate) struct Session {
@@ -91,6 +92,7 @@ impl Session {
     pub(crate) fn run(
         &self,
         options: Option<&RunOptions>,
+        traced: Option<&Tracer>,
         inputs: &[TF_Output],
         feeds: &Feeds,
         outputs: &[TF_Output],
@@ -98,7 +100,20 @@ impl Session {
         let options = options.map(RunOptions::as_slice);
         let mut fetched: Vec<*mut TF_Tensor> = vec![std::ptr::null_mut(); outputs.len()];
         let mut status = Status::new(self.api);
-        self.call(options, inputs, feeds, outputs, &mut fetched, &mut status);
+        let metadata = traced.map(|tracer| (tracer, Buffer::new(self.api)));
+        let into = metadata.as_ref().map(|(_, buffer)| buffer);
+        self.call(
+            options,
+            inputs,
+            feeds,
+            outputs,
+            &mut fetched,
+            into,
+            &mut status,
+        );
+        if let Some((tracer, buffer)) = metadata {
+            tracer.add(buffer.as_slice());
+        }
         let api = self.api;
         // SAFETY: slots that are not null were filled with tensors that are ours to delete. Owned
         // before the status is looked at, so that none is lost to an error.
@@ -130,6 +145,7 @@ impl Session {
         feeds: &Feeds,
         outputs: &[TF_Output],
         fetched: &mut [*mut TF_Tensor],
+        metadata: Option<&Buffer>,
         status: &mut Status,
     ) {
         assert_eq!(inputs.len(), feeds.len(), "each place is fed once");
@@ -141,7 +157,8 @@ impl Session {
         });
         // SAFETY: the session was loaded, or there would be no model to run. Places are of its
         // graph, with as many values or slots as there are places. Options, values and status
-        // live for the call. There are no targets, and no metadata is wanted.
+        // live for the call, and so does the empty buffer for metadata, if they are wanted. There
+        // are no targets.
         unsafe {
             (self.api.TF_SessionRun)(
                 self.session,
@@ -154,7 +171,7 @@ impl Session {
                 count(outputs.len()),
                 std::ptr::null(),
                 0,
-                std::ptr::null_mut(),
+                metadata.map_or(std::ptr::null_mut(), |buffer| buffer.raw),
                 status.as_ptr(),
             );
         }

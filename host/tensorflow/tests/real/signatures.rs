@@ -1,12 +1,14 @@
 //! Odd shapes, several signatures, several outputs and subsets of them.
 
+use std::time::{Duration, SystemTime};
+
 use tensorgate_engine::{Predictor, RunRequest};
-use tensorgate_tensorflow::describe;
+use tensorgate_tensorflow::{SavedModelLoader, Tracer, describe};
 use tensorgate_types::{DType, Deadline, Tensor};
 
 use crate::support::{
-    bytes, call, floats, load, load_dir, model_dir, numbers, output, request, run, strings, tensor,
-    texts,
+    bytes, call, floats, library, load, load_dir, model_dir, numbers, output, request, run,
+    strings, tensor, texts,
 };
 
 #[test]
@@ -132,6 +134,35 @@ fn several_signatures_are_one_run() {
     turned.calls.reverse();
     model.run(&turned).unwrap();
     assert_eq!(model.fetch_sets(), 1);
+}
+
+#[test]
+fn a_watched_run_tells_of_its_operations() {
+    let tracer = Tracer::default();
+    let loader = SavedModelLoader {
+        tracer: tracer.clone(),
+        ..SavedModelLoader::new(library())
+    };
+    let model = loader.load(&model_dir("signatures").join("1")).unwrap();
+    let inputs = [("x", floats(&[1], &[3.0])), ("y", floats(&[1], &[2.0]))];
+    run(&model, "add", &inputs);
+    assert!(tracer.start());
+    let before = SystemTime::now();
+    let outputs = run(&model, "add", &inputs);
+    assert_eq!(numbers::<f32>(&outputs[0].1), [5.0]);
+    let trace = tracer.stop();
+    run(&model, "add", &inputs);
+    assert_eq!((trace.runs, trace.left_out), (1, 0));
+    let added = trace.operations.iter().find(|op| op.name.contains("Add"));
+    let added = added.unwrap_or_else(|| panic!("no addition in {trace:?}"));
+    assert!(added.device.ends_with("CPU:0"), "{added:?}");
+    let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let hour = Duration::from_secs(3600);
+    let start = Duration::from_nanos(added.start_ns);
+    assert!(
+        start + hour > since(before) && start < since(before) + hour,
+        "{added:?}"
+    );
 }
 
 #[test]
