@@ -11,7 +11,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tensorgate_core::ServableFactory;
-use tensorgate_tensorflow::{Library, Lookup, SavedModelLoader, Scheduling, Wanted, capture_logs};
+use tensorgate_tensorflow::{
+    Library, Lookup, SavedModelLoader, Scheduling, Tracer, Wanted, capture_logs,
+};
 use tensorgate_types::{Error, ServableId};
 use tracing::{info, warn};
 
@@ -34,6 +36,7 @@ pub(crate) struct ModelFactory {
     tags: Vec<String>,
     session_config: Vec<u8>,
     scheduling: Scheduling,
+    tracer: Tracer,
     /// Set where TensorFlow Lite models are preferred.
     lite: Option<Lite>,
     metrics: Arc<Metrics>,
@@ -53,6 +56,7 @@ impl ModelFactory {
             tags: options.saved_model_tags.clone(),
             session_config: session_config(options)?,
             scheduling: scheduling(options),
+            tracer: Tracer::default(),
             lite: options.prefer_tflite_model.then(|| Lite::new(options)),
             metrics,
             loader: Arc::default(),
@@ -73,6 +77,7 @@ impl ModelFactory {
                 tags: self.tags.clone(),
                 session_config: self.session_config.clone(),
                 scheduling: self.scheduling,
+                tracer: self.tracer.clone(),
             })
         });
         match loader {
