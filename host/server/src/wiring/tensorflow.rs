@@ -107,6 +107,7 @@ impl ServableFactory for ModelFactory {
             // A load is not slow because the library is not open yet.
             self.loader.wait();
         }
+        info!("Reading SavedModel from: {}", path.display());
         let start = Instant::now();
         let loaded = self.load_model(path);
         // What TensorFlow counts are its own loads and runs, and not those of others.
@@ -115,6 +116,16 @@ impl ServableFactory for ModelFactory {
         if let Some(metrics) = &metrics {
             let took = start.elapsed();
             metrics.loads.record(path, took, loaded.is_ok());
+            let status = match &loaded {
+                Ok(_) => "success: OK".to_owned(),
+                Err(error) => format!("fail: {error}"),
+            };
+            // TensorFlow's own line, which its C functions keep from whoever reads the log.
+            info!(
+                "SavedModel load for tags {{ {} }}; Status: {status}. Took {} microseconds.",
+                self.tags.join(" "),
+                took.as_micros()
+            );
         }
         Ok(MeasuredModel::new(loaded?, metrics))
     }
