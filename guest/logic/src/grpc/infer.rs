@@ -132,7 +132,7 @@ pub(super) fn several(
 }
 
 /// A `ClassificationResult` or a `RegressionResult`.
-fn encode(answer: &Answer) -> Vec<u8> {
+pub(crate) fn encode(answer: &Answer) -> Vec<u8> {
     let mut out = Vec::new();
     match answer {
         Answer::Classes(rows) => {

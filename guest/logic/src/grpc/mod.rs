@@ -19,8 +19,10 @@ mod requests;
 mod source;
 mod tensor;
 mod wire;
-mod write;
+pub(crate) mod write;
 
+pub(crate) use infer::encode as encode_answer;
+pub(crate) use predict::check_method;
 use tensorgate_types::{Error, LogKind, ModelSpec, Result};
 
 use crate::examples::Method;

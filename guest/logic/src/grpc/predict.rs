@@ -78,7 +78,7 @@ pub(super) fn predict(
     Ok(answer)
 }
 
-fn check_method(signature: &Signature, settings: Settings) -> Result<()> {
+pub(crate) fn check_method(signature: &Signature, settings: Settings) -> Result<()> {
     let known = [PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD];
     if !settings.check_method_names || known.contains(&&*signature.method_name) {
         return Ok(());

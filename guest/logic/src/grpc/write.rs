@@ -16,13 +16,13 @@ const OWN_CHUNK: usize = 16 << 10;
 
 /// A message that is being written.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     done: Vec<Chunk>,
     bytes: Vec<u8>,
 }
 
 impl Answer {
-    pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
@@ -42,7 +42,7 @@ impl Answer {
         self.done.push(chunk);
     }
 
-    pub(super) fn finish(mut self) -> Vec<Chunk> {
+    pub(crate) fn finish(mut self) -> Vec<Chunk> {
         if !self.bytes.is_empty() {
             self.done.push(Chunk::Bytes(self.bytes));
         }
@@ -50,7 +50,7 @@ impl Answer {
     }
 
     /// An entry of a map from names to tensors, in the field `number`.
-    pub(super) fn tensor_entry(
+    pub(crate) fn tensor_entry(
         &mut self,
         number: u32,
         output: Output,
@@ -236,7 +236,7 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// A number, unless it is 0.
-pub(super) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
     if value != 0 {
         put_varint(out, u64::from(number << 3));
         put_varint(out, value);
@@ -258,20 +258,20 @@ pub(super) fn put_length(out: &mut Vec<u8>, number: u32, length: u64) {
 }
 
 /// A string, or a message.
-pub(super) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     put_length(out, number, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// A string, unless it is empty.
-pub(super) fn put_text(out: &mut Vec<u8>, number: u32, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, number: u32, text: &str) {
     if !text.is_empty() {
         put_bytes(out, number, text.as_bytes());
     }
 }
 
 /// A `ModelSpec` that tells who answered, in the field `number`.
-pub(super) fn put_spec(out: &mut Vec<u8>, number: u32, name: &str, version: i64, signature: &str) {
+pub(crate) fn put_spec(out: &mut Vec<u8>, number: u32, name: &str, version: i64, signature: &str) {
     let mut wrapper = Vec::new();
     put_number(&mut wrapper, 1, version.cast_unsigned());
     let mut spec = Vec::new();

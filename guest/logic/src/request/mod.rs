@@ -21,7 +21,7 @@ use std::rc::Rc;
 use tensorgate_types::{Result, ShapeCheck, Signature};
 
 pub(crate) use exact::check_envelope;
-pub(crate) use examples::parse_examples;
+pub(crate) use examples::{ExamplesRequest, parse_examples};
 pub use values::{Tensor, Values};
 
 /// How a request holds its tensors, which decides how the answer holds them.

@@ -3,6 +3,7 @@
 use tensorgate_types::{DEFAULT_SIGNATURE, ModelSpec, Result};
 
 use super::Outcome;
+use super::log::{self, Asked};
 use crate::examples::{Examples, Method, Plan, infer};
 use crate::inference::Model as _;
 use crate::request::parse_examples;
@@ -19,14 +20,22 @@ pub(super) fn answer(
     // All of the body comes before the model, which is of no use for reading it.
     let request = parse_examples(body)?;
     let model = services.open(spec)?;
-    outcome.version = Some(model.version());
-    let name = match &*request.signature_name {
-        "" => DEFAULT_SIGNATURE,
+    let version = model.version();
+    outcome.version = Some(version);
+    let name = match request.signature_name.clone() {
+        name if name.is_empty() => DEFAULT_SIGNATURE.to_owned(),
         name => name,
     };
+    let name = &*name;
     let plan = Plan::find(&model, name, method, services.settings())?;
     outcome.signature = name.to_owned();
     outcome.rows = request.examples().len() as u64;
+    let asked = Asked {
+        spec,
+        version,
+        signature: name,
+    };
+    let logged = log::examples_request(services, asked, &request);
     let examples = match &request.context {
         Some(context) => Examples::with_context(context, request.examples())?,
         None => Examples::Bytes {
@@ -35,5 +44,9 @@ pub(super) fn answer(
         },
     };
     let answers = infer(&model, &[plan], &examples)?;
-    write_answer(&answers)
+    let written = write_answer(&answers)?;
+    if let (Some(request), [answer]) = (logged, &answers[..]) {
+        log::answer(services, asked, method, request, answer);
+    }
+    Ok(written)
 }

@@ -4,6 +4,7 @@
 //! original, which checks the path, then the body, then the model, its signature and the tensors.
 
 mod examples;
+mod log;
 mod metadata;
 mod predict;
 mod printer;

@@ -7,32 +7,37 @@ use tensorgate_types::{
 };
 
 use super::Outcome;
-use crate::inference::{Inference, Input, Model};
+use super::log::{self, Asked};
+use crate::grpc::check_method;
+use crate::inference::{Input, Model};
 use crate::request::{SignatureSource, check_envelope, parse_predict};
 use crate::response::write_outputs;
+use crate::services::Services;
 
 pub(super) fn predict(
     spec: &ModelSpec,
     body: &[u8],
-    inference: &impl Inference,
+    services: &impl Services,
     outcome: &mut Outcome,
 ) -> Result<Vec<u8>> {
     // Opened before the body is read, because the signature tells what the numbers become; but a
     // bad body is the answer even where there is no such model.
-    let model = match inference.open(spec) {
+    let model = match services.open(spec) {
         Ok(model) => model,
         Err(error) => {
             check_envelope(body)?;
             return Err(error);
         }
     };
-    outcome.version = Some(model.version());
+    let version = model.version();
+    outcome.version = Some(version);
     let mut signatures = Cache {
         model: &model,
         found: Vec::new(),
     };
     let request = parse_predict(body, &mut signatures)?;
     let signature = signatures.signature(&request.signature_name)?;
+    check_method(&signature.0, services.settings())?;
     let inputs: Vec<Input<'_>> = request
         .inputs
         .iter()
@@ -44,7 +49,14 @@ pub(super) fn predict(
         input.shape.first().map_or(1, |rows| rows.unsigned_abs())
     });
     let outputs = model.predict(&request.signature_name, &inputs)?;
-    write_outputs(&outputs, request.format)
+    let written = write_outputs(&outputs, request.format)?;
+    let asked = Asked {
+        spec,
+        version,
+        signature: &request.signature_name,
+    };
+    log::predict(services, asked, &request, outputs);
+    Ok(written)
 }
 
 fn validate(signature: &(Signature, ShapeCheck), inputs: &[Input<'_>]) -> Result<()> {

@@ -458,3 +458,6 @@ fn browsers_may_ask_first() {
     assert_eq!(status(&origin("null")), 400);
     assert_eq!(status(&[]), 400);
 }
+
+#[path = "log_tests.rs"]
+mod log_tests;
