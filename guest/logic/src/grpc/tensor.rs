@@ -119,7 +119,8 @@ pub(super) fn decode(
         return Ok(Err(Bad::Tensor));
     };
     let shape = shape.to_vec();
-    let data = if parts.content.length() > 0 {
+    // A tensor of nothing may have any content.
+    let data = if parts.content.length() > 0 && elements > 0 {
         from_content(dtype, elements, parts.content, source)?
     } else if let Some(size) = dtype.size() {
         from_numbers(dtype, size as u64, elements, &parts, source)?
@@ -146,6 +147,8 @@ fn from_content(
 ) -> Decoded<Result<Data, Bad>> {
     if let Some(size) = dtype.size() {
         let fits = elements.checked_mul(size as u64) == Some(content.length());
+        // TensorFlow refuses bytes that are neither true nor false.
+        let fits = fits && (dtype != DType::BOOL || all_bools(content, source)?);
         return Ok(if fits {
             Ok(Data::InMessage(content.into()))
         } else {
@@ -179,6 +182,18 @@ fn from_content(
     } else {
         Err(Bad::Tensor)
     })
+}
+
+fn all_bools(content: Cursor, source: &mut Source<'_, impl Message>) -> Result<bool> {
+    let mut position = content.position;
+    while position < content.end {
+        let bytes = source.peek(position, content.end, 1)?;
+        if bytes.iter().any(|byte| *byte > 1) {
+            return Ok(false);
+        }
+        position += bytes.len() as u64;
+    }
+    Ok(true)
 }
 
 fn fill_strings(

@@ -288,6 +288,30 @@ fn a_shape_alone_takes_no_memory() {
 }
 
 #[test]
+fn content_must_be_exact_but_for_a_tensor_of_nothing() {
+    let of = |dtype: DType, dims: &[i64], content: &[u8]| {
+        let mut tensor = floats(dims, &[]);
+        tensor.dtype = dtype.number().cast_signed();
+        tensor.tensor_content = content.to_vec();
+        call(&mut echoing(dtype), "Predict", &request(&[("x", tensor)])).0
+    };
+    assert!(of(DType::FLOAT, &[0, 2], b"any").is_ok());
+    assert!(of(DType::STRING, &[0], b"any").is_ok());
+    assert!(of(DType::BOOL, &[2], b"\x01\x00").is_ok());
+    for refused in [
+        of(DType::FLOAT, &[1], b"abc"),
+        of(DType::FLOAT, &[1], b"abcde"),
+        of(DType::BOOL, &[2], b"\x01\x02"),
+        of(DType::STRING, &[2], b"\x01\x01a"),
+        of(DType::STRING, &[1], b"\x01ab"),
+        of(DType::STRING, &[1], b"\x80"),
+    ] {
+        let expected = "INVALID_ARGUMENT: tensor parsing error: x";
+        assert_eq!(refused.unwrap_err(), expected);
+    }
+}
+
+#[test]
 fn types_that_no_client_can_send_are_refused() {
     let mut fake = echoing(DType::FLOAT);
     for dtype in [0, 20, 21, 34, 99, 101, -1, i32::MAX] {

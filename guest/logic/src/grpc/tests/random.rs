@@ -184,7 +184,10 @@ pub(super) fn tensor(random: &mut Random) -> Vec<u8> {
     match (random.below(4), size) {
         (0, Some(size)) => {
             let off = usize::from(random.chance(5));
-            let content = random.bytes(elements * size + off);
+            let mut content = random.bytes(elements * size + off);
+            if dtype == 10 && !random.chance(5) {
+                content.iter_mut().for_each(|byte| *byte &= 1);
+            }
             fields.push(field(4, &content));
         }
         (0, None) => {

@@ -26,8 +26,10 @@ pub(super) fn decode(proto: &TensorProto) -> Option<Plain> {
     let elements = usize::try_from(elements).ok()?;
     let data = match size {
         None => strings(proto, elements)?,
-        Some(size) if !proto.tensor_content.is_empty() => {
-            let fits = Some(proto.tensor_content.len()) == elements.checked_mul(size);
+        Some(size) if !proto.tensor_content.is_empty() && elements > 0 => {
+            let content = &proto.tensor_content;
+            let bools = dtype != DType::BOOL || content.iter().all(|byte| *byte <= 1);
+            let fits = bools && Some(content.len()) == elements.checked_mul(size);
             fits.then(|| vec![proto.tensor_content.clone()])?
         }
         Some(size) => {
@@ -42,7 +44,7 @@ pub(super) fn decode(proto: &TensorProto) -> Option<Plain> {
 }
 
 fn strings(proto: &TensorProto, elements: usize) -> Option<Vec<Vec<u8>>> {
-    if proto.tensor_content.is_empty() {
+    if proto.tensor_content.is_empty() || elements == 0 {
         let mut values = proto.string_val.clone();
         values.resize(elements, values.last().cloned().unwrap_or_default());
         return Some(values);
