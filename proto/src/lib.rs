@@ -77,6 +77,14 @@ pub mod config {
         parse_text("tensorflow.ConfigProto", text)
     }
 
+    /// Parses an `SSLConfig` in protobuf text format.
+    ///
+    /// # Errors
+    /// The position and the reason, when `text` is not one.
+    pub fn parse_ssl_config(text: &str) -> Result<SslConfig, String> {
+        parse_text("tensorflow.serving.SSLConfig", text)
+    }
+
     fn parse_text<M: Message + Default>(name: &str, text: &str) -> Result<M, String> {
         let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| error.to_string())?;
         let descriptor = pool
