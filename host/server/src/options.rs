@@ -84,6 +84,7 @@ impl StrictShapes {
 pub struct ServeOptions {
     // What TensorFlow Serving has too.
     pub port: Port,
+    pub grpc_socket_path: Option<PathBuf>,
     pub rest_api_port: Port,
     pub rest_api_num_threads: usize,
     pub rest_api_timeout: Option<Duration>,
@@ -112,6 +113,11 @@ pub struct ServeOptions {
     pub enable_model_warmup: bool,
     pub warmup_iterations: usize,
     pub monitoring_config_file: Option<PathBuf>,
+    pub use_alts_credentials: bool,
+    pub ssl_config_file: Option<PathBuf>,
+    pub grpc_channel_arguments: String,
+    pub grpc_max_threads: usize,
+    pub enable_grpc_healthcheck_service: bool,
     pub version: bool,
     pub help: bool,
     // What only Tensorgate has.
@@ -126,6 +132,7 @@ pub struct ServeOptions {
     pub sandbox_memory_bytes: usize,
     pub sandbox_cpu_budget: Duration,
     pub max_body_bytes: usize,
+    pub grpc_max_message_bytes: usize,
     pub max_buffered_bytes: usize,
     pub run_threads: usize,
     pub run_queue: usize,
@@ -138,6 +145,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             port: Port::Fixed(8500),
+            grpc_socket_path: None,
             rest_api_port: Port::Off,
             rest_api_num_threads: 0,
             rest_api_timeout: Some(Duration::from_secs(30)),
@@ -166,6 +174,11 @@ impl Default for ServeOptions {
             enable_model_warmup: true,
             warmup_iterations: 0,
             monitoring_config_file: None,
+            use_alts_credentials: false,
+            ssl_config_file: None,
+            grpc_channel_arguments: String::new(),
+            grpc_max_threads: 0,
+            enable_grpc_healthcheck_service: false,
             version: false,
             help: false,
             bind_address: None,
@@ -179,6 +192,7 @@ impl Default for ServeOptions {
             sandbox_memory_bytes: 512 << 20,
             sandbox_cpu_budget: Duration::from_secs(10),
             max_body_bytes: 100 << 20,
+            grpc_max_message_bytes: 1 << 30,
             max_buffered_bytes: 1 << 30,
             run_threads: 0,
             run_queue: 1024,

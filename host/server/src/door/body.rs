@@ -14,15 +14,21 @@ use http_body_util::BodyExt as _;
 use super::budget::{Budget, Reserved};
 use super::fault::Fault;
 
-/// How long to wait for the next piece of a body. The original's (libevent's) 50 seconds.
-const IDLE: Duration = Duration::from_secs(50);
-
 /// How long what is over the limit is still read, and thrown away: a client that is cut off while
 /// it writes never reads why.
 const DISCARD: Duration = Duration::from_secs(2);
 
 /// Bodies up to this size are unpacked on the spot; larger ones where they hold up nobody.
 const UNPACK_AT_ONCE: usize = 64 << 10;
+
+/// What bounds a body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// How long it may be, packed and unpacked.
+    pub(super) max: usize,
+    /// How long to wait for the next piece.
+    pub(super) idle: Duration,
+}
 
 /// A body in memory, and its share of the budget.
 #[derive(Debug)]
@@ -35,12 +41,16 @@ pub(super) struct Held {
 pub(super) async fn read(
     body: Body,
     headers: &HeaderMap,
-    max: usize,
+    limits: Limits,
     budget: &Budget,
 ) -> Result<Held, Fault> {
-    let held = collect(body, headers, max, budget).await?;
-    if is_gzip(headers) {
-        unpack(held, max).await
+    let packed = is_gzip(headers);
+    if !packed {
+        refuse_other_encodings(headers)?;
+    }
+    let held = collect(body, headers, limits, budget).await?;
+    if packed {
+        unpack(held, limits.max).await
     } else {
         Ok(held)
     }
@@ -49,21 +59,25 @@ pub(super) async fn read(
 async fn collect(
     mut body: Body,
     headers: &HeaderMap,
-    max: usize,
+    limits: Limits,
     budget: &Budget,
 ) -> Result<Held, Fault> {
+    let max = limits.max;
     let mut reserved = budget.reserve_nothing();
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > max) {
-        discard(body).await;
+        // A client that asked first is told no, and never sends it: reading would invite it.
+        if !headers.contains_key(header::EXPECT) {
+            discard(body).await;
+        }
         return Err(too_long(max));
     }
     reserve(&mut reserved, announced.unwrap_or(0), budget)?;
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(piece) = next_piece(&mut body).await? {
+    while let Some(piece) = next_piece(&mut body, limits.idle).await? {
         let length = first.len() + all.len() + piece.len();
         if length > max {
             discard(body).await;
@@ -85,14 +99,14 @@ async fn collect(
     Ok(Held { bytes, reserved })
 }
 
-async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, Fault> {
+async fn next_piece(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Fault> {
     loop {
-        let frame = tokio::time::timeout(IDLE, body.frame())
+        let frame = tokio::time::timeout(idle, body.frame())
             .await
             .map_err(|_| {
                 Fault::new(
                     StatusCode::REQUEST_TIMEOUT,
-                    format!("the request body stopped coming for {} s", IDLE.as_secs()),
+                    format!("the request body stopped coming for {idle:?}"),
                 )
             })?;
         match frame {
@@ -154,6 +168,26 @@ fn is_gzip(headers: &HeaderMap) -> bool {
         })
 }
 
+/// The original passes such a body on as it is, and the client reads that its JSON is wrong. Words
+/// that name no compression (`identity`, `utf-8`) are passed over here, too.
+fn refuse_other_encodings(headers: &HeaderMap) -> Result<(), Fault> {
+    const OTHERS: [&str; 5] = ["br", "compress", "deflate", "x-compress", "zstd"];
+    let named = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .find(|name| OTHERS.iter().any(|other| name.eq_ignore_ascii_case(other)));
+    match named {
+        None => Ok(()),
+        Some(name) => Err(Fault::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!("content-encoding {name} is not supported: gzip is"),
+        )),
+    }
+}
+
 async fn unpack(held: Held, max: usize) -> Result<Held, Fault> {
     if held.bytes.len() <= UNPACK_AT_ONCE {
         return gunzip(held, max);
@@ -180,16 +214,14 @@ fn gunzip(held: Held, max: usize) -> Result<Held, Fault> {
     loop {
         reserve(&mut reserved, bytes.len() + unpacked.len() + STEP, &budget)?;
         let limit = STEP.min(max + 1 - unpacked.len()) as u64;
-        let read = decoder
-            .by_ref()
-            .take(limit)
-            .read_to_end(&mut unpacked)
-            .map_err(|error| {
-                Fault::new(
-                    StatusCode::BAD_REQUEST,
-                    format!("the request body is not valid gzip: {error}"),
-                )
-            })?;
+        let Ok(read) = decoder.by_ref().take(limit).read_to_end(&mut unpacked) else {
+            // As in the original, what cannot be unpacked is no document at all; what the client
+            // reads of it is the component's affair.
+            return Ok(Held {
+                bytes: Bytes::new(),
+                reserved,
+            });
+        };
         if unpacked.len() > max {
             return Err(too_long(max));
         }
@@ -211,6 +243,13 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
+
+    fn up_to(max: usize) -> Limits {
+        Limits {
+            max,
+            idle: Duration::from_secs(50),
+        }
+    }
 
     fn pieces(pieces: &[&'static str]) -> Body {
         let pieces: Vec<Result<Bytes, Infallible>> = pieces
@@ -241,7 +280,7 @@ mod tests {
             (&["whole"], "whole"),
             (&["one ", "two ", "three"], "one two three"),
         ] {
-            let held = read(pieces(given), &HeaderMap::new(), 20, &budget).await;
+            let held = read(pieces(given), &HeaderMap::new(), up_to(20), &budget).await;
             let held = held.unwrap();
             assert_eq!(held.bytes, expected);
             assert_eq!(budget.used(), expected.len());
@@ -254,7 +293,7 @@ mod tests {
         let budget = Budget::new(10);
         let announced = headers(&[(header::CONTENT_LENGTH, "6")]);
         for headers in [HeaderMap::new(), announced.clone()] {
-            let fault = read(pieces(&["abc", "def"]), &headers, 5, &budget).await;
+            let fault = read(pieces(&["abc", "def"]), &headers, up_to(5), &budget).await;
             let fault = fault.unwrap_err();
             assert_eq!(fault.status, 413);
             assert_eq!(
@@ -262,9 +301,9 @@ mod tests {
                 "the request body is longer than 5 bytes (--max_body_bytes)"
             );
         }
-        let other = read(pieces(&["abcdef"]), &announced, 9, &budget).await;
+        let other = read(pieces(&["abcdef"]), &announced, up_to(9), &budget).await;
         for headers in [HeaderMap::new(), announced] {
-            let fault = read(pieces(&["abc", "def"]), &headers, 9, &budget).await;
+            let fault = read(pieces(&["abc", "def"]), &headers, up_to(9), &budget).await;
             assert_eq!(fault.unwrap_err().status, 503);
         }
         assert_eq!(budget.used(), 6);
@@ -278,12 +317,54 @@ mod tests {
         let encoding = headers(&[(header::CONTENT_ENCODING, "gzip")]);
         let text = vec![b'x'; 200_000];
         let packed = gzip(&text);
-        let held = read(packed.clone().into(), &encoding, 200_000, &budget).await;
+        let held = read(packed.clone().into(), &encoding, up_to(200_000), &budget).await;
         assert_eq!(held.unwrap().bytes, text);
-        let fault = read(packed.into(), &encoding, 199_999, &budget).await;
+        let fault = read(packed.into(), &encoding, up_to(199_999), &budget).await;
         assert_eq!(fault.unwrap_err().status, 413);
-        let fault = read(pieces(&["nonsense"]), &encoding, 100, &budget).await;
-        assert_eq!(fault.unwrap_err().status, 400);
+        let nothing = read(pieces(&["nonsense"]), &encoding, up_to(100), &budget).await;
+        assert_eq!(nothing.unwrap().bytes, "");
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn refuses_other_compressions_by_name() {
+        let budget = Budget::new(100);
+        for (encoding, status) in [
+            ("br", Some(415)),
+            ("identity, ZSTD", Some(415)),
+            ("deflate", Some(415)),
+            ("identity", None),
+            ("utf-8", None),
+        ] {
+            let headers = headers(&[(header::CONTENT_ENCODING, encoding)]);
+            let held = read(pieces(&["{}"]), &headers, up_to(10), &budget).await;
+            let fault = held.err();
+            assert_eq!(fault.map(|fault| fault.status.as_u16()), status);
+        }
+    }
+
+    #[tokio::test]
+    async fn does_not_ask_for_what_it_would_refuse() {
+        let budget = Budget::new(100);
+        let headers = headers(&[
+            (header::CONTENT_LENGTH, "11"),
+            (header::EXPECT, "100-continue"),
+        ]);
+        // Reading this body would wait.
+        let silent = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+        let fault = read(silent, &headers, up_to(10), &budget);
+        let fault = futures_util::FutureExt::now_or_never(fault);
+        assert_eq!(fault.unwrap().unwrap_err().status, 413);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_coming_is_given_up() {
+        let budget = Budget::new(100);
+        let silent = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+        let fault = read(silent, &HeaderMap::new(), up_to(10), &budget).await;
+        let fault = fault.unwrap_err();
+        assert_eq!(fault.status, 408);
+        assert_eq!(fault.message, "the request body stopped coming for 50s");
         assert_eq!(budget.used(), 0);
     }
 }

@@ -70,6 +70,13 @@ impl Reserved {
         }
         taken.is_ok()
     }
+
+    /// Gives back what is beyond `bytes`.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.budget.used.fetch_sub(less, Ordering::Relaxed);
+        self.bytes -= less;
+    }
 }
 
 impl Drop for Reserved {
@@ -91,6 +98,9 @@ mod tests {
         assert!(!second.grow_to(41));
         assert!(second.grow_to(40));
         assert!(first.grow_to(10), "it holds more than that already");
+        first.shrink_to(70);
+        first.shrink_to(50);
+        assert_eq!(budget.used(), 90);
         drop(first);
         assert_eq!(budget.used(), 40);
         assert!(second.grow_to(100));

@@ -34,6 +34,12 @@ impl From<&Error> for Fault {
     }
 }
 
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let mut response = Response::new(envelope(&self.message).into());

@@ -1,7 +1,6 @@
 //! Whether the process lives, and whether it is worth sending requests to.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use http::StatusCode;
@@ -16,15 +15,7 @@ pub(super) async fn live() -> &'static str {
 /// Ready: the component is there, and the first load of every model has ended. A model that
 /// cannot be loaded does not count: the others would be taken from their clients because of it.
 pub(super) async fn ready<H: Handler>(State(door): State<Arc<Door<H>>>) -> (StatusCode, String) {
-    let why_not = if door.draining.load(Ordering::Relaxed) {
-        Some("the server is shutting down".to_owned())
-    } else {
-        match door.handler.get() {
-            None => Some("the server is starting".to_owned()),
-            Some(handler) => handler.not_ready(),
-        }
-    };
-    match why_not {
+    match door.why_not_ready() {
         None => (StatusCode::OK, "ready\n".to_owned()),
         Some(why) => (
             StatusCode::SERVICE_UNAVAILABLE,

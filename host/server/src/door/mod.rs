@@ -13,28 +13,46 @@
 
 mod body;
 mod budget;
+mod channel;
+mod connection;
 mod cors;
 mod fault;
 mod grpc;
 mod health;
+mod log;
 mod request_id;
 mod rest;
+mod socket_file;
 mod sockets;
+mod tls;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use tensorgate_edge::{RestRequest, RestResponse};
+use bytes::Bytes;
+use tensorgate_edge::{GrpcRequest, RestRequest, RestResponse};
 use tensorgate_types::{Deadline, Error};
-
-pub(crate) use budget::Budget;
-pub(crate) use grpc::service as grpc_service;
-pub(crate) use sockets::{Listener, Listening};
+use tokio::sync::watch;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 
 use crate::metrics::MetricsPage;
+
+pub(crate) use budget::Budget;
+pub(crate) use channel::ChannelArguments;
+pub(crate) use connection::{Connections, Http2};
+pub(crate) use grpc::{GrpcOptions, routes as grpc_routes};
+pub(crate) use sockets::{Listener, Listening};
+pub(crate) use tls::acceptor as tls_acceptor;
+
+/// How long a client may be silent, or take nothing: the 50 seconds of the original's library.
+pub(crate) const IDLE: Duration = Duration::from_secs(50);
+
+/// Shorter answers fit into one packet as they are.
+const WORTH_PACKING: u16 = 1400;
 
 /// What the door hands requests to.
 pub(crate) trait Handler: Send + Sync + 'static {
@@ -45,8 +63,30 @@ pub(crate) trait Handler: Send + Sync + 'static {
         deadline: Deadline,
     ) -> impl Future<Output = Result<RestResponse, Error>> + Send;
 
+    /// Answers a gRPC call with the chunks of a message. An error is the status that it ends with.
+    fn grpc(
+        &self,
+        call: GrpcRequest,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Vec<Bytes>, Error>> + Send;
+
     /// What keeps the server from being ready, if anything does.
     fn not_ready(&self) -> Option<String>;
+
+    /// Returns when that is nothing, or something.
+    fn until_ready(&self, ready: bool) -> impl Future<Output = ()> + Send;
+}
+
+/// How far the server is in its life. It only ever moves on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Nobody is behind the door yet.
+    Starting,
+    Open,
+    /// What runs may end; the server says that it is not ready.
+    Draining,
+    /// What still runs is answered at once.
+    Cut,
 }
 
 /// What the door is told.
@@ -62,6 +102,8 @@ pub(crate) struct DoorOptions {
     pub(crate) cors: bool,
     /// The page for Prometheus, if there is to be one.
     pub(crate) metrics: Option<MetricsPage>,
+    /// How long to wait for the next piece of a request.
+    pub(crate) idle: Duration,
 }
 
 /// The state that all requests share.
@@ -70,8 +112,7 @@ pub(crate) struct Door<H> {
     budget: Budget,
     /// Set once, when the component is ready to be asked. Read by every request.
     handler: OnceLock<H>,
-    /// Set once, when the server begins to end. Only the readiness probe looks at it.
-    draining: AtomicBool,
+    stage: watch::Sender<Stage>,
 }
 
 impl<H: Handler> Door<H> {
@@ -81,7 +122,7 @@ impl<H: Handler> Door<H> {
             budget: Budget::new(options.max_buffered_bytes),
             options,
             handler: OnceLock::new(),
-            draining: AtomicBool::new(false),
+            stage: watch::Sender::new(Stage::Starting),
         })
     }
 
@@ -89,6 +130,7 @@ impl<H: Handler> Door<H> {
     pub(crate) fn open(&self, handler: H) {
         // Called once, by the start-up; a second handler has nobody to complain to.
         let _ = self.handler.set(handler);
+        self.enter(Stage::Open);
     }
 
     /// What requests and answers hold together.
@@ -98,7 +140,78 @@ impl<H: Handler> Door<H> {
 
     /// From now on the server says that it is not ready.
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.enter(Stage::Draining);
+    }
+
+    /// Requests that still run are answered now, with an error.
+    pub(crate) fn cut(&self) {
+        self.enter(Stage::Cut);
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.send_if_modified(|now| {
+            let moves_on = *now < stage;
+            *now = stage.max(*now);
+            moves_on
+        });
+    }
+
+    fn handler(&self) -> Result<&H, Error> {
+        let starting = || Error::unavailable("the server is starting");
+        self.handler.get().ok_or_else(starting)
+    }
+
+    fn is_draining(&self) -> bool {
+        *self.stage.borrow() >= Stage::Draining
+    }
+
+    /// Returns when the server begins to end.
+    fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stage = self.stage.subscribe();
+        async move {
+            // An error: the door is gone, which is an end, too.
+            let _ = stage.wait_for(|stage| *stage >= Stage::Draining).await;
+        }
+    }
+
+    /// Does `work`, unless the server ends before it is done.
+    async fn unless_cut<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let mut stage = self.stage.subscribe();
+        tokio::select! {
+            done = work => Ok(done),
+            _ = stage.wait_for(|stage| *stage == Stage::Cut) => {
+                Err(Error::unavailable("the server is shutting down"))
+            }
+        }
+    }
+
+    fn why_not_ready(&self) -> Option<String> {
+        if self.is_draining() {
+            return Some("the server is shutting down".to_owned());
+        }
+        match self.handler.get() {
+            None => Some("the server is starting".to_owned()),
+            Some(handler) => handler.not_ready(),
+        }
+    }
+
+    /// Returns when the server is ready, or is not. A server that ends is never ready again.
+    async fn until_ready(&self, ready: bool) {
+        loop {
+            let mut stage = self.stage.subscribe();
+            if self.why_not_ready().is_none() == ready {
+                return;
+            }
+            let stage_now = *stage.borrow();
+            match self.handler.get() {
+                Some(handler) if stage_now == Stage::Open => tokio::select! {
+                    () = handler.until_ready(ready) => {}
+                    _ = stage.changed() => {}
+                },
+                // The sender is ours: there is no error.
+                _ => drop(stage.changed().await),
+            }
+        }
     }
 
     /// Everything that the HTTP port answers.
@@ -109,8 +222,17 @@ impl<H: Handler> Door<H> {
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready::<H>))
             .fallback(rest::handle::<H>)
+            .layer(packed_answers())
             .with_state(Arc::clone(self))
     }
+}
+
+/// Packs answers for clients that ask for it with `accept-encoding`. The fastest levels: numbers as
+/// text shrink by a third at any of them.
+fn packed_answers() -> CompressionLayer<SizeAbove> {
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(SizeAbove::new(WORTH_PACKING))
 }
 
 impl<H> std::fmt::Debug for Door<H> {
@@ -122,4 +244,10 @@ impl<H> std::fmt::Debug for Door<H> {
 }
 
 #[cfg(test)]
+mod standard_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
+#[cfg(test)]
+mod wire_tests;

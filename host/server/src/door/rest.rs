@@ -10,9 +10,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tensorgate_edge as edge;
 use tensorgate_types::{Deadline, Error};
 
+use super::body::Limits;
 use super::budget::{Budget, Reserved};
 use super::fault::Fault;
-use super::{Door, Handler, body, cors, request_id};
+use super::{Door, Handler, body, cors, log, request_id};
 
 /// The headers that the component gets: what says something about the body or the answer.
 const PASSED_ON: [HeaderName; 2] = [header::CONTENT_TYPE, header::ACCEPT];
@@ -28,9 +29,10 @@ pub(super) async fn handle<H: Handler>(
         return page;
     }
     let id = request_id::of(request.headers());
-    let mut response = answer(&door, request, &id)
-        .await
-        .unwrap_or_else(Fault::into_response);
+    let mut response = match door.unless_cut(answer(&door, request, &id)).await {
+        Ok(answered) => answered.unwrap_or_else(Fault::into_response),
+        Err(error) => Fault::from(&error).into_response(),
+    };
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, id);
     if door.options.cors {
@@ -57,11 +59,13 @@ async fn answer<H: Handler>(
     if parts.method == Method::OPTIONS {
         return Ok(cors::preflight(&parts.headers));
     }
-    let Some(handler) = door.handler.get() else {
-        return Err(Fault::from(&Error::unavailable("the server is starting")));
-    };
+    let handler = door.handler()?;
     let options = &door.options;
-    let held = body::read(body, &parts.headers, options.max_body_bytes, &door.budget).await?;
+    let limits = Limits {
+        max: options.max_body_bytes,
+        idle: options.idle,
+    };
+    let held = body::read(body, &parts.headers, limits, &door.budget).await?;
     // From here on, and not from the first byte: the original's timeout does not cover the
     // upload either, and a slow network is not a slow model.
     let deadline = options.timeout.map_or(Deadline::NEVER, Deadline::after);
@@ -78,7 +82,7 @@ async fn answer<H: Handler>(
             into_http(response, &door.budget)
         }
         Err(error) => {
-            log(&error, id);
+            log::failed(&error, id);
             Err(Fault::from(&error))
         }
     }
@@ -157,31 +161,4 @@ fn into_http(response: edge::RestResponse, budget: &Budget) -> Result<Response, 
         http.headers_mut().append(key, value);
     }
     Ok(http)
-}
-
-/// The one place that logs a request's error: rooms behind the door return theirs.
-fn log(error: &Error, id: &HeaderValue) {
-    let id = id.to_str().unwrap_or_default();
-    // One line for each: a stack of a component has several of its own.
-    let chain = Chain(error).to_string().replace('\n', " ");
-    if error.code().is_server_fault() {
-        tracing::error!("request {id}: {chain}");
-    } else {
-        tracing::debug!("request {id}: {chain}");
-    }
-}
-
-/// An error with its causes.
-struct Chain<'a>(&'a (dyn std::error::Error + 'static));
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

@@ -1,31 +1,23 @@
-//! Listening, connections and their end.
+//! Listening: TCP ports and UNIX sockets, and their end.
 //!
 //! **Ordering:** on shutdown, first nobody is accepted any more, then idle connections are closed
 //! and the others told to close after their answer, then the time limit counts.
 
-use std::convert::Infallible;
 use std::io::{self, ErrorKind::AddrInUse, ErrorKind::PermissionDenied};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::BoxError;
-use axum::body::HttpBody;
-use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::service::Service;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use axum::Router;
+use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio_io_timeout::TimeoutStream;
 
-/// How long a connection may be silent before a request, and how long a client may take nothing
-/// of its answer, as in the original.
-const IDLE: Duration = Duration::from_secs(50);
+use super::connection::{self, Connections, Stream};
+use super::socket_file::SocketFile;
 
 /// How many connections there may be on one port. More wait in the kernel's queue: each costs a
 /// file descriptor and some kilobytes, and a client that opens thousands is mistaken.
@@ -37,11 +29,18 @@ const BACKLOG: i32 = 1024;
 /// How long to rest when the system has no descriptor left for a connection that waits.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 
-/// A port that is taken and not yet served.
+/// A port or socket that is taken and not yet served.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Kind,
+    port: u16,
+    file: Option<SocketFile>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 impl Listener {
@@ -59,28 +58,38 @@ impl Listener {
             })?,
         };
         let listener = TcpListener::from_std(socket.into())?;
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        let port = listener.local_addr()?.port();
+        Ok(Self {
+            listener: Kind::Tcp(listener),
+            port,
+            file: None,
+        })
     }
 
-    /// The port that was taken.
+    /// Takes the UNIX socket at `path`, in the place of one that a server left behind.
+    pub(crate) fn bind_unix(path: &Path) -> io::Result<Self> {
+        let (listener, file) = SocketFile::bind(path)?;
+        Ok(Self {
+            listener: Kind::Unix(UnixListener::from_std(listener)?),
+            port: 0,
+            file: Some(file),
+        })
+    }
+
+    /// The port that was taken; 0 for a UNIX socket.
     pub(crate) fn port(&self) -> u16 {
-        self.address.port()
+        self.port
     }
 
     /// Serves connections from now on.
-    pub(crate) fn serve<S, B>(self, service: S) -> Listening
-    where
-        S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send + 'static,
-        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
+    pub(crate) fn serve(self, routes: Router, how: Arc<Connections>) -> Listening {
         let (stop, stopped) = watch::channel(());
-        let accepting = tokio::spawn(accept(self.listener, service, stopped));
-        Listening { stop, accepting }
+        let accepting = tokio::spawn(accept(self.listener, routes, how, stopped));
+        Listening {
+            stop,
+            accepting,
+            file: self.file,
+        }
     }
 }
 
@@ -88,17 +97,22 @@ impl Listener {
 #[derive(Debug)]
 pub(crate) struct Listening {
     stop: watch::Sender<()>,
-    accepting: JoinHandle<GracefulShutdown>,
+    accepting: JoinHandle<()>,
+    /// Removes the file when the server has ended, however that came.
+    file: Option<SocketFile>,
 }
 
 impl Listening {
     /// Stops accepting, and waits until the requests that run are answered. Put a time limit
     /// round it; what still runs then ends with the process.
     pub(crate) async fn shut_down(self) {
-        drop(self.stop);
-        if let Ok(connections) = self.accepting.await {
-            connections.shutdown().await;
-        }
+        // The next server may take its place while this one still answers.
+        drop(self.file);
+        self.stop.send_replace(());
+        // It ends at once; an error is a panic of its own.
+        let _ = self.accepting.await;
+        // Every connection holds a receiver.
+        self.stop.closed().await;
     }
 }
 
@@ -119,21 +133,14 @@ fn bind_to(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-async fn accept<S, B>(
-    listener: TcpListener,
-    service: S,
+async fn accept(
+    listener: Kind,
+    routes: Router,
+    how: Arc<Connections>,
     mut stopped: watch::Receiver<()>,
-) -> GracefulShutdown
-where
-    S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send + 'static,
-    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    let connections = GracefulShutdown::new();
+) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let service = TowerToHyperService::new(routes);
     loop {
         let next = async {
             let slot = Arc::clone(&slots).acquire_owned().await;
@@ -141,69 +148,38 @@ where
         };
         let (slot, accepted) = tokio::select! {
             next = next => next,
-            // Its sender is dropped to stop us; nothing is ever sent.
-            _ = stopped.changed() => return connections,
+            _ = stopped.changed() => return,
         };
         let stream = match accepted {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
                 tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
                 continue;
             }
         };
-        let watcher = connections.watcher();
-        let service = service.clone();
-        let mut stopped = stopped.clone();
+        let (service, how, stopped) = (service.clone(), Arc::clone(&how), stopped.clone());
+        // Handshakes and silence are each connection's own affair: they hold up no other.
         tokio::spawn(async move {
-            // Until the first byte the HTTP library has no clock running, so we have one.
-            let speaks = tokio::select! {
-                speaks = tokio::time::timeout(IDLE, stream.readable()) => speaks.is_ok(),
-                _ = stopped.changed() => false,
-            };
-            if speaks {
-                serve_connection(stream, service, watcher).await;
-            }
+            connection::serve(stream, service, &how, stopped).await;
             drop(slot);
         });
     }
 }
 
-async fn serve_connection<S, B>(
-    stream: TcpStream,
-    service: S,
-    watcher: hyper_util::server::graceful::Watcher,
-) where
-    S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
-        + Send
-        + 'static,
-    S::Future: Send + 'static,
-    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    // Without it, small answers on a live connection wait for the client's delayed acknowledgement:
-    // 40 ms and more.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!("cannot set TCP_NODELAY: {error}");
-    }
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(IDLE);
-    let mut stream = TimeoutStream::new(stream);
-    // An answer that nobody takes is held in memory. Reading has other clocks: while a request
-    // runs, a client is rightly silent.
-    stream.set_write_timeout(Some(IDLE));
-    let connection = builder
-        .serve_connection(TokioIo::new(Box::pin(stream)), service)
-        .into_owned();
-    // What ends a connection early (the client left, it was silent, it spoke no HTTP) is the
-    // client's affair, and requests log their own errors.
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!("connection ended: {error}");
+impl Kind {
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Without it, small answers on a live connection wait for the client's delayed
+                // acknowledgement: 40 ms and more.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!("cannot set TCP_NODELAY: {error}");
+                }
+                Ok(Box::new(stream))
+            }
+            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+        }
     }
 }

@@ -37,8 +37,18 @@ impl Handler for Echo {
         }
     }
 
+    async fn grpc(&self, call: GrpcRequest, _: Deadline) -> Result<Vec<Bytes>, Error> {
+        Ok(vec![call.message])
+    }
+
     fn not_ready(&self) -> Option<String> {
         self.not_ready.clone()
+    }
+
+    async fn until_ready(&self, ready: bool) {
+        if self.not_ready.is_none() != ready {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -49,6 +59,7 @@ fn options() -> DoorOptions {
         max_buffered_bytes: 1024,
         cors: false,
         metrics: None,
+        idle: IDLE,
     }
 }
 
@@ -227,41 +238,39 @@ async fn origins_are_answered_as_the_original_does() {
 }
 
 #[tokio::test]
-async fn answers_over_http_1_and_2_and_ends_in_order() {
-    use hyper_util::client::legacy::Client;
-    use hyper_util::rt::TokioExecutor;
-
-    let door = door_with(options(), Echo::default());
-    let listener = Listener::bind(Some([127, 0, 0, 1].into()), 0).unwrap();
-    let port = listener.port();
-    let listening = listener.serve(hyper_util::service::TowerToHyperService::new(door.routes()));
-    for http2_only in [false, true] {
-        let client = Client::builder(TokioExecutor::new())
-            .http2_only(http2_only)
-            .build_http::<Body>();
-        let uri = format!("http://127.0.0.1:{port}/v1/x");
-        let response = client.request(post(&uri, "hello")).await.unwrap();
-        assert_eq!(response.status(), 418);
+async fn answers_are_packed_when_that_is_asked_for() {
+    let large = "x".repeat(10_000);
+    let roomy = DoorOptions {
+        max_body_bytes: 20_000,
+        max_buffered_bytes: 100_000,
+        ..options()
+    };
+    let door = door_with(roomy, Echo::default());
+    let ask = |accept: Option<&str>, body: &str| {
+        let mut request = post("/v1/x", body.to_owned());
+        if let Some(accept) = accept {
+            let accept = accept.parse().unwrap();
+            request.headers_mut().insert("accept-encoding", accept);
+        }
+        request
+    };
+    for (accept, text, packed) in [
+        (None, large.as_str(), None),
+        (Some("identity"), &large, None),
+        (Some("br"), &large, None),
+        (Some("gzip"), &large, Some("gzip")),
+        (Some("zstd"), &large, Some("zstd")),
+        (Some("gzip;q=0.5, zstd;q=0.9"), &large, Some("zstd")),
+        (Some("gzip;q=0.9, zstd;q=0.5"), &large, Some("gzip")),
+        (Some("gzip;q=0"), &large, None),
+        (Some("gzip"), "short", None),
+    ] {
+        let response = send(&door, ask(accept, text)).await;
+        let encoding = response.headers().get("content-encoding");
+        let encoding = encoding.map(|encoding| encoding.to_str().unwrap().to_owned());
+        assert_eq!(encoding.as_deref(), packed, "{accept:?}");
+        let bytes = body(response).await;
+        assert_eq!(bytes.len() < 1000, packed.is_some() || text == "short");
     }
-    // Both clients' connections are idle now, and are closed.
-    listening.shut_down().await;
-    assert!(
-        tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .is_err()
-    );
-}
-
-#[tokio::test]
-async fn the_grpc_port_answers_every_call_at_once() {
-    let call = Request::post("/tensorflow.serving.PredictionService/Predict")
-        .version(http::Version::HTTP_2)
-        .body(Body::empty())
-        .unwrap();
-    let response = grpc_service(call).await.unwrap();
-    assert_eq!(response.status(), 200);
-    assert_eq!(response.headers()["grpc-status"], "12");
-    assert_eq!(response.headers()["content-type"], "application/grpc");
-    let plain = grpc_service(get_path("/")).await.unwrap();
-    assert_eq!(plain.status(), 400);
+    assert_eq!(door.budget.used(), 0);
 }

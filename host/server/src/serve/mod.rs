@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use tensorgate_types::Error;
 
-use crate::door::{Door, DoorOptions};
+use crate::door::{self, Door, DoorOptions};
 use crate::logging;
 use crate::metrics::{Metrics, MetricsPage, metrics_path, watch_budget};
 use crate::options::{Manner, ServeOptions};
@@ -95,10 +95,11 @@ async fn serve(
         max_body_bytes: options.max_body_bytes,
         max_buffered_bytes: options.max_buffered_bytes,
         cors: options.rest_api_enable_cors_support,
+        idle: door::IDLE,
         metrics: page,
     });
     watch_budget(&metrics.registry, door.budget().clone());
-    let mut ports = Ports::default();
+    let mut ports = Ports::new(options, manner)?;
     if manner == Manner::Tensorgate {
         ports.open(options, manner, &door)?;
     }
@@ -124,9 +125,8 @@ async fn serve(
         () = signals.wait() => {}
     }
     tracing::info!("Shutting down: running requests have {:?}", options.drain);
-    door.drain();
     tokio::select! {
-        () = ports.shut_down(options.drain) => {}
+        () = ports.shut_down(options.drain, &door) => {}
         () = signals.wait() => tracing::warn!("Shutting down at once"),
     }
     house.close(UNLOAD).await;

@@ -1,22 +1,70 @@
-//! The two ports, as flags ask for them.
+//! The ports and the socket, as flags ask for them.
 //!
 //! The lines that say where they are have the original's words: people's scripts wait for them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::service::TowerToHyperService;
 use tensorgate_types::Error;
 
-use crate::door::{Door, Handler, Listener, Listening, grpc_service};
+use crate::door::{
+    self, ChannelArguments, Connections, Door, GrpcOptions, Handler, Http2, Listener, Listening,
+};
 use crate::options::{Manner, Port, ServeOptions};
 
-/// What is open.
-#[derive(Debug, Default)]
-pub(super) struct Ports(Vec<Listening>);
+/// How long the last answers may take to be sent when time was up for the requests.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// What is open, and what is known before anything is.
+pub(super) struct Ports {
+    open: Vec<Listening>,
+    grpc: GrpcOptions,
+    grpc_connections: Arc<Connections>,
+}
 
 impl Ports {
+    /// Looks at everything that flags say, so that a mistake is an error at the start and not
+    /// when all models are loaded.
+    ///
+    /// # Errors
+    /// When flags contradict each other or themselves.
+    pub(super) fn new(options: &ServeOptions, manner: Manner) -> Result<Self, Error> {
+        let no_grpc = options.port == Port::Off && options.grpc_socket_path.is_none();
+        // The original knows no server without gRPC; ours may be for REST alone.
+        let no_rest = options.rest_api_port == Port::Off || manner == Manner::ModelServer;
+        if no_grpc && no_rest {
+            return Err(Error::invalid_argument(
+                "At least one of server_options.grpc_port or server_options.grpc_socket_path \
+                 must be set.",
+            ));
+        }
+        let arguments = ChannelArguments::parse(&options.grpc_channel_arguments)
+            .map_err(Error::invalid_argument)?;
+        for name in &arguments.unknown {
+            tracing::warn!("--grpc_channel_arguments: {name} has no effect");
+        }
+        Ok(Self {
+            open: Vec::new(),
+            grpc: GrpcOptions {
+                max_receive_bytes: arguments
+                    .max_receive
+                    .unwrap_or(options.grpc_max_message_bytes),
+                max_send_bytes: arguments.max_send,
+                answers: arguments.answers,
+                concurrent_calls: (options.grpc_max_threads > 0)
+                    .then_some(options.grpc_max_threads),
+                health: options.enable_grpc_healthcheck_service,
+                descriptors: vec![tensorgate_proto::DESCRIPTORS],
+            },
+            grpc_connections: Arc::new(Connections {
+                tls: credentials(options)?,
+                idle: door::IDLE,
+                http2: arguments.http2,
+            }),
+        })
+    }
+
     /// Opens what `options` ask for.
     ///
     /// # Errors
@@ -28,19 +76,18 @@ impl Ports {
         manner: Manner,
         door: &Arc<Door<H>>,
     ) -> Result<(), Error> {
-        if options.port == Port::Off && options.rest_api_port == Port::Off {
-            return Err(Error::invalid_argument(
-                "At least one of server_options.grpc_port or server_options.grpc_socket_path \
-                 must be set.",
-            ));
-        }
+        let routes = door::grpc_routes(door, self.grpc.clone())?;
         if let Some(number) = options.port.number() {
             let listener = bind(options, number)?;
-            tracing::info!(
-                "Running gRPC ModelServer at 0.0.0.0:{} ...",
-                listener.port()
-            );
-            self.0.push(listener.serve(service_fn(grpc_service)));
+            let port = listener.port();
+            self.serve_grpc(listener, &routes);
+            tracing::info!("Running gRPC ModelServer at 0.0.0.0:{port} ...");
+        }
+        if let Some(path) = &options.grpc_socket_path {
+            let listener = bind_unix(path)?;
+            self.serve_grpc(listener, &routes);
+            let path = path.display();
+            tracing::info!("Running gRPC ModelServer at UNIX socket {path} ...");
         }
         let rest = self.open_rest(options, door);
         match (rest, manner) {
@@ -48,6 +95,11 @@ impl Ports {
             (rest, _) => rest?,
         }
         Ok(())
+    }
+
+    fn serve_grpc(&mut self, listener: Listener, routes: &axum::Router) {
+        let how = Arc::clone(&self.grpc_connections);
+        self.open.push(listener.serve(routes.clone(), how));
     }
 
     fn open_rest<H: Handler>(
@@ -71,26 +123,56 @@ impl Ports {
             ))
         })?;
         let port = listener.port();
-        self.0
-            .push(listener.serve(TowerToHyperService::new(door.routes())));
+        let how = Connections {
+            tls: None,
+            idle: door::IDLE,
+            http2: Http2::default(),
+        };
+        self.open.push(listener.serve(door.routes(), Arc::new(how)));
         tracing::info!("Exporting HTTP/REST API at:localhost:{port} ...");
         Ok(())
     }
 
-    /// Closes all at the same time, and waits until what runs is answered, but no longer than
-    /// `limit`.
-    pub(super) async fn shut_down(self, limit: Duration) {
-        let all = async {
-            let mut closing = tokio::task::JoinSet::new();
-            for port in self.0 {
-                closing.spawn(port.shut_down());
-            }
-            closing.join_all().await;
-        };
-        if tokio::time::timeout(limit, all).await.is_err() {
-            tracing::warn!("Requests that still run after {limit:?} are cut off");
+    /// Says that the server is not ready any more, closes all ports at the same time, and waits
+    /// until what runs is answered. What still runs at the `limit` is answered with an error.
+    pub(super) async fn shut_down<H: Handler>(self, limit: Duration, door: &Door<H>) {
+        door.drain();
+        let mut closing = tokio::task::JoinSet::new();
+        for port in self.open {
+            closing.spawn(port.shut_down());
         }
+        let all = async { while closing.join_next().await.is_some() {} };
+        let mut all = std::pin::pin!(all);
+        if tokio::time::timeout(limit, &mut all).await.is_ok() {
+            return;
+        }
+        tracing::warn!("Requests that still run after {limit:?} are cut off");
+        door.cut();
+        // Clients that take no answer end with the process.
+        let _ = tokio::time::timeout(LAST_ANSWERS, all).await;
     }
+}
+
+/// How the gRPC port is secured.
+fn credentials(options: &ServeOptions) -> Result<Option<tokio_rustls::TlsAcceptor>, Error> {
+    if options.use_alts_credentials && options.ssl_config_file.is_some() {
+        return Err(Error::invalid_argument(
+            "Either use_alts_credentials must be false or ssl_config_file must be empty.",
+        ));
+    }
+    if options.use_alts_credentials {
+        return Err(Error::invalid_argument(
+            "--use_alts_credentials: ALTS exists inside Google Cloud alone and is not supported; \
+             --ssl_config_file gives the gRPC port TLS",
+        ));
+    }
+    let Some(file) = &options.ssl_config_file else {
+        tracing::info!("Using InsecureServerCredentials");
+        return Ok(None);
+    };
+    let acceptor = door::tls_acceptor(file)?;
+    tracing::info!("Using SSL credentials");
+    Ok(Some(acceptor))
 }
 
 fn bind(options: &ServeOptions, number: u16) -> Result<Listener, Error> {
@@ -100,6 +182,15 @@ fn bind(options: &ServeOptions, number: u16) -> Result<Listener, Error> {
             .map_or_else(|| "any address".to_owned(), |address| address.to_string());
         Error::unavailable(format!(
             "cannot listen on port {number} of {address}: {error}"
+        ))
+    })
+}
+
+fn bind_unix(path: &Path) -> Result<Listener, Error> {
+    Listener::bind_unix(path).map_err(|error| {
+        let path = path.display();
+        Error::unavailable(format!(
+            "cannot listen at --grpc_socket_path {path}: {error}"
         ))
     })
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tensorgate_core::Manager;
-use tensorgate_edge::{EdgeEngine, EdgeLimits, Gateway, RestRequest, RestResponse, Services};
+use tensorgate_edge::{
+    EdgeEngine, EdgeLimits, Gateway, GrpcRequest, RestRequest, RestResponse, Services,
+};
 use tensorgate_types::{Deadline, Error};
 
 use crate::door::Handler;
@@ -37,6 +39,20 @@ impl Handler for EdgeHandler {
         let call = self.gateway.handle(request, deadline);
         let answer = self.outcomes.of_client(Entrypoint::Rest, Api::Other, call);
         Ok(answer.await?)
+    }
+
+    async fn grpc(&self, call: GrpcRequest, deadline: Deadline) -> Result<Vec<Bytes>, Error> {
+        Ok(self.gateway.handle_grpc(call, deadline).await??.chunks)
+    }
+
+    async fn until_ready(&self, ready: bool) {
+        let mut manager = self.manager.clone();
+        while self.not_ready().is_none() != ready {
+            if !manager.changed().await {
+                // It has shut down: nothing changes any more.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     fn not_ready(&self) -> Option<String> {

@@ -106,13 +106,22 @@ pub(crate) const OWN: &[Row] = &[
         "How long the body of a request may be, unpacked; longer ones are answered with 413.",
     ),
     acts(
+        "grpc_max_message_bytes",
+        "1073741824",
+        Value::Other("bytes", |o, v| {
+            bytes(v).map(|bytes| o.grpc_max_message_bytes = bytes)
+        }),
+        "How long a gRPC message may be, unpacked; longer ones are answered with \
+         RESOURCE_EXHAUSTED. grpc.max_receive_message_length says the same.",
+    ),
+    acts(
         "max_buffered_bytes",
         "1073741824",
         Value::Other("bytes", |o, v| {
             bytes(v).map(|bytes| o.max_buffered_bytes = bytes)
         }),
-        "How much the bodies of all requests and answers may take together; beyond it requests \
-         are answered with 503.",
+        "How much the bodies and messages of all requests and answers may take together; beyond \
+         it requests are answered with 503, calls with UNAVAILABLE.",
     ),
     acts(
         "run_threads",

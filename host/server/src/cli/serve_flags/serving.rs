@@ -38,7 +38,12 @@ pub(crate) const SERVING: &[Row] = &[
         Value::Other("port", |o, v| Port::parse(v).map(|port| o.port = port)),
         "TCP port for gRPC; 0 for none, `auto` for any free one.",
     ),
-    later("grpc_socket_path", "", TEXT, "UNIX socket for gRPC."),
+    acts(
+        "grpc_socket_path",
+        "",
+        Value::Text(|o, v| o.grpc_socket_path = path(v)),
+        "UNIX socket for gRPC.",
+    ),
     acts(
         "rest_api_port",
         "0",
@@ -180,8 +185,18 @@ pub(crate) const SERVING: &[Row] = &[
         Value::Int64(|o, v| o.inter_op_parallelism = v),
         "Threads for operations side by side; 0 or 1 computes each run on one thread, and runs side by side.",
     ),
-    later("use_alts_credentials", "false", BOOL, "ALTS for gRPC."),
-    later("ssl_config_file", "", TEXT, "TLS for gRPC."),
+    acts(
+        "use_alts_credentials",
+        "false",
+        Value::Bool(|o, v| o.use_alts_credentials = v),
+        "ALTS for gRPC; refused, since it exists inside Google Cloud alone.",
+    ),
+    acts(
+        "ssl_config_file",
+        "",
+        Value::Text(|o, v| o.ssl_config_file = path(v)),
+        "TLS for gRPC: an SSLConfig in protobuf text format.",
+    ),
     later(
         "platform_config_file",
         "",
@@ -201,17 +216,18 @@ pub(crate) const SERVING: &[Row] = &[
         Value::Text(|o, v| o.saved_model_tags = list(v)),
         "The tags of the MetaGraph that is loaded, with commas between them.",
     ),
-    later(
+    acts(
         "grpc_channel_arguments",
         "",
-        TEXT,
-        "Options of the gRPC server.",
+        Value::Text(|o, v| v.clone_into(&mut o.grpc_channel_arguments)),
+        "Settings of the gRPC port: name=value,name=value. Names without a meaning here are warned \
+         of.",
     ),
-    later(
+    acts(
         "grpc_max_threads",
         "0",
-        INT32,
-        "Threads of the gRPC server.",
+        Value::Int32(|o, v| o.grpc_max_threads = count(v)),
+        "How many gRPC calls are handled at a time; 0 leaves it to `sandbox_slots`.",
     ),
     acts(
         "enable_model_warmup",
@@ -300,10 +316,10 @@ pub(crate) const SERVING: &[Row] = &[
         "`bfloat16` computes in it where oneDNN can; any other value is a warning.",
     ),
     later("skip_initialize_tpu", "false", BOOL, "Leaves TPUs alone."),
-    later(
+    acts(
         "enable_grpc_healthcheck_service",
         "false",
-        BOOL,
+        Value::Bool(|o, v| o.enable_grpc_healthcheck_service = v),
         "The standard gRPC health service.",
     ),
     later(
