@@ -218,10 +218,14 @@ fn flags_without_an_effect_are_named_in_the_log() {
     let server = Server::with_model(
         "m",
         &path("half_plus_two"),
-        &["--enable_batching", "--ssl_config_file", "/not/there"],
+        &[
+            "--enable_batching",
+            "--thread_pool_factory_config_file",
+            "/not/there",
+        ],
     );
     server.wait_for_line("--enable_batching has no effect yet");
-    server.wait_for_line("--ssl_config_file has no effect yet");
+    server.wait_for_line("--thread_pool_factory_config_file has no effect yet");
     assert!(!server.log().contains("--model_name has no effect"));
 }
 
@@ -311,7 +315,7 @@ fn the_original_s_manner_waits_for_the_first_version() {
 }
 
 #[test]
-fn the_grpc_port_answers_that_it_does_not_serve_yet() {
+fn the_grpc_port_tells_http_1_what_it_is() {
     let server = Server::with_model("m", &path("half_plus_two"), &[]);
     let port = server.grpc_port().expect("it is open");
     let answer = Connection::open(port).and_then(|mut it| it.request("POST", "/", &[], b""));
