@@ -1,18 +1,24 @@
 //! Between the contract's types and the shared vocabulary.
 
-use tensorgate_logic::{Input, InputData, Output, OutputData};
+use tensorgate_logic::{Chunk, Input, InputData, Output, OutputData, Range};
 use tensorgate_types::{
-    DType, Error, ErrorCode, ModelSpec, ModelVersionStatus, ServableState, ShapeCheck, Signature,
-    StringData, TensorInfo, VersionChoice,
+    DType, Error, ErrorCode, LogKind, ModelConfig, ModelSpec, ModelVersionPolicy,
+    ModelVersionStatus, ServableState, ShapeCheck, Signature, StringData, TensorInfo,
+    VersionChoice,
 };
 
 use crate::bindings::tensorgate::serving::inference::VersionStatus;
 use crate::bindings::tensorgate::serving::types as wit;
+use crate::bindings::tensorgate::serving::{management, request_log, transfer};
 
 macro_rules! error_codes {
     ($($name:ident),+) => {
         fn error_code(code: wit::ErrorCode) -> ErrorCode {
             match code { $(wit::ErrorCode::$name => ErrorCode::$name,)+ }
+        }
+
+        fn error_code_out(code: ErrorCode) -> wit::ErrorCode {
+            match code { $(ErrorCode::$name => wit::ErrorCode::$name,)+ }
         }
     };
 }
@@ -37,6 +43,14 @@ error_codes!(
 
 pub(crate) fn error(error: wit::Error) -> Error {
     Error::new(error_code(error.code), error.message)
+}
+
+/// The status that a call ends with.
+pub(crate) fn error_out(error: &Error) -> wit::Error {
+    wit::Error {
+        code: error_code_out(error.code()),
+        message: error.message().to_owned(),
+    }
 }
 
 pub(crate) fn model_spec(spec: &ModelSpec) -> wit::ModelSpec<'_> {
@@ -69,7 +83,7 @@ fn tensor_info(info: wit::TensorInfo) -> (String, TensorInfo) {
         tensor_name: String::new(),
         dtype: DType::from_number(info.dtype),
         shape: info.shape,
-        optional: false,
+        optional: info.optional,
     };
     (info.name, tensor)
 }
@@ -88,39 +102,107 @@ pub(crate) fn signature(signature: wit::Signature) -> (Signature, ShapeCheck) {
     (signature, shapes)
 }
 
-pub(crate) fn input<'a>(input: &Input<'a>) -> Result<wit::NamedTensorParam<'a>, Error> {
-    let data = match input.data {
-        InputData::Fixed(bytes) => wit::TensorDataParam::Fixed(bytes),
-        InputData::Strings { offsets, bytes } => {
-            wit::TensorDataParam::Strings(wit::StringDataParam { offsets, bytes })
-        }
-        InputData::InMessage(_) | InputData::StringsInMessage(_) => {
-            return Err(Error::internal(
-                "a request of the REST API has no message that a tensor could lie in",
-            ));
-        }
-    };
-    Ok(wit::NamedTensorParam {
+pub(crate) fn range(range: &Range) -> transfer::Range {
+    transfer::Range {
+        offset: range.offset,
+        length: range.length,
+    }
+}
+
+/// The parts of the message that an input of strings is made of; none for any other.
+pub(crate) fn string_ranges(input: &Input<'_>) -> Vec<transfer::Range> {
+    match input.data {
+        InputData::StringsInMessage(ranges) => ranges.iter().map(range).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// An input, with its [`string_ranges`].
+pub(crate) fn input<'a>(
+    input: &Input<'a>,
+    string_ranges: &'a [transfer::Range],
+) -> transfer::Input<'a> {
+    transfer::Input {
         name: input.name,
-        tensor: wit::TensorParam {
-            dtype: input.dtype.number(),
-            shape: input.shape,
-            data,
+        dtype: input.dtype.number(),
+        shape: input.shape,
+        data: match input.data {
+            InputData::Fixed(bytes) => transfer::InputData::Fixed(bytes),
+            InputData::Strings { offsets, bytes } => {
+                transfer::InputData::Strings(wit::StringDataParam { offsets, bytes })
+            }
+            InputData::InMessage(part) => transfer::InputData::InMessage(range(&part)),
+            InputData::StringsInMessage(_) => transfer::InputData::StringsInMessage(string_ranges),
         },
+    }
+}
+
+pub(crate) fn output(output: transfer::Output) -> Result<Output, Error> {
+    let data = match output.data {
+        transfer::OutputData::Fixed(bytes) => OutputData::Fixed(bytes),
+        transfer::OutputData::Strings(strings) => {
+            OutputData::Strings(StringData::new(strings.offsets, strings.bytes.into())?)
+        }
+        transfer::OutputData::Held(number) => OutputData::Held(number),
+    };
+    Ok(Output {
+        name: output.name,
+        dtype: DType::from_number(output.dtype),
+        shape: output.shape,
+        data,
     })
 }
 
-pub(crate) fn output(named: wit::NamedTensorResult) -> Result<Output, Error> {
-    let data = match named.tensor.data {
-        wit::TensorDataResult::Fixed(bytes) => OutputData::Fixed(bytes),
-        wit::TensorDataResult::Strings(strings) => {
-            OutputData::Strings(StringData::new(strings.offsets, strings.bytes.into())?)
-        }
-    };
-    Ok(Output {
-        name: named.name,
-        dtype: DType::from_number(named.tensor.dtype),
-        shape: named.tensor.shape,
-        data,
-    })
+/// A piece of the answer.
+pub(crate) fn chunk(chunk: Chunk) -> transfer::ChunkResult {
+    match chunk {
+        Chunk::Bytes(bytes) => transfer::ChunkResult::Bytes(bytes),
+        Chunk::InMessage(part) => transfer::ChunkResult::InMessage(range(&part)),
+        Chunk::Held(number) => transfer::ChunkResult::Held(number),
+    }
+}
+
+/// A piece of an entry of the request log.
+pub(crate) fn logged_chunk(chunk: &Chunk) -> transfer::ChunkParam<'_> {
+    match chunk {
+        Chunk::Bytes(bytes) => transfer::ChunkParam::Bytes(bytes),
+        Chunk::InMessage(part) => transfer::ChunkParam::InMessage(range(part)),
+        Chunk::Held(number) => transfer::ChunkParam::Held(*number),
+    }
+}
+
+pub(crate) fn log_kind(kind: LogKind) -> request_log::Kind {
+    match kind {
+        LogKind::Classify => request_log::Kind::Classify,
+        LogKind::Regress => request_log::Kind::Regress,
+        LogKind::Predict => request_log::Kind::Predict,
+        LogKind::MultiInference => request_log::Kind::MultiInference,
+    }
+}
+
+/// A model of a new configuration, with its labels as the contract wants them.
+pub(crate) fn model_config<'a>(
+    config: &'a ModelConfig,
+    labels: &'a [(&'a str, i64)],
+) -> management::ModelConfig<'a> {
+    management::ModelConfig {
+        name: &config.name,
+        base_path: &config.base_path,
+        model_type: config.model_type,
+        model_platform: &config.model_platform,
+        version_policy: config.version_policy.as_ref().map(|policy| match policy {
+            ModelVersionPolicy::Latest(count) => management::VersionPolicy::Latest(*count),
+            ModelVersionPolicy::All => management::VersionPolicy::All,
+            ModelVersionPolicy::Specific(versions) => management::VersionPolicy::Specific(versions),
+        }),
+        version_labels: labels,
+        logging: config
+            .logging
+            .as_ref()
+            .map(|logging| management::LoggingConfig {
+                collector: &logging.collector,
+                filename_prefix: &logging.filename_prefix,
+                sampling_rate: logging.sampling_rate,
+            }),
+    }
 }

@@ -1,22 +1,27 @@
-//! The logic crate's traits over the component's imports, and the component's export over the
+//! The logic crate's traits over the component's imports, and the component's exports over the
 //! logic crate.
 
-use tensorgate_logic::{Call, Inference, LogEntry, Model, Output, Services, rest};
+use tensorgate_logic as logic;
+use tensorgate_logic::{
+    Call, Inference, LogEntry, Message, Model, Outcome, Output, Range, Services,
+};
 use tensorgate_types::{
-    Error, ModelConfig, ModelSpec, ModelVersionStatus, Result, Settings, ShapeCheck, Signature,
+    ModelConfig, ModelSpec, ModelVersionStatus, Result, Settings, ShapeCheck, Signature,
 };
 
-use crate::bindings::exports::tensorgate::serving::rest::{Guest, Request, Response};
-use crate::bindings::tensorgate::serving::{inference, telemetry};
+use crate::bindings::exports::tensorgate::serving::{grpc, rest};
+use crate::bindings::tensorgate::serving::{
+    inference, management, request_log, settings, telemetry, transfer, types,
+};
 use crate::convert;
 
 /// What the component exports.
 pub(crate) struct Gateway;
 
-impl Guest for Gateway {
-    fn handle(request: Request) -> Response {
-        let (response, outcome) = rest::handle(
-            &rest::Request {
+impl rest::Guest for Gateway {
+    fn handle(request: rest::Request) -> rest::Response {
+        let (response, outcome) = logic::rest::handle(
+            &logic::rest::Request {
                 method: &request.method,
                 path: &request.path,
                 headers: &request.headers,
@@ -24,19 +29,58 @@ impl Guest for Gateway {
             },
             &Host,
         );
-        telemetry::report(telemetry::Outcome {
-            model: &outcome.model,
-            version: outcome.version,
-            api: outcome.api,
-            signature: &outcome.signature,
-            rows: outcome.rows,
-            code: outcome.code,
-        });
-        Response {
+        report(&outcome);
+        rest::Response {
             status: response.status,
             headers: response.headers,
             body: response.body,
         }
+    }
+}
+
+impl grpc::Guest for Gateway {
+    fn handle(request: grpc::Request) -> Result<Vec<transfer::ChunkResult>, types::Error> {
+        let message = Incoming {
+            head: request.head,
+            length: request.length,
+        };
+        let (answer, outcome) = logic::grpc::handle(&request.method, &message, &Host);
+        report(&outcome);
+        match answer {
+            Ok(chunks) => Ok(chunks.into_iter().map(convert::chunk).collect()),
+            Err(error) => Err(convert::error_out(&error)),
+        }
+    }
+}
+
+fn report(outcome: &Outcome) {
+    telemetry::report(telemetry::Outcome {
+        model: &outcome.model,
+        version: outcome.version,
+        api: outcome.api,
+        signature: &outcome.signature,
+        rows: outcome.rows,
+        code: outcome.code,
+    });
+}
+
+/// The message of a gRPC call: its beginning, and a host that has the rest.
+struct Incoming {
+    head: Vec<u8>,
+    length: u64,
+}
+
+impl Message for Incoming {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    fn read(&self, part: Range) -> Result<Vec<u8>> {
+        transfer::read(convert::range(&part)).map_err(convert::error)
     }
 }
 
@@ -58,22 +102,54 @@ impl Inference for Host {
 
 impl Services for Host {
     fn settings(&self) -> Settings {
-        Settings::default()
+        let settings = settings::get();
+        Settings {
+            tensor_content: settings.tensor_content,
+            check_method_names: settings.check_method_names,
+        }
     }
 
     fn reload(
         &self,
-        _models: Option<Vec<ModelConfig>>,
-        _metric_names: &[String],
+        models: Option<Vec<ModelConfig>>,
+        metric_names: &[String],
     ) -> Result<Vec<(String, i64)>> {
-        Err(Error::unimplemented("this gateway cannot reload models"))
+        let labels: Vec<Vec<(&str, i64)>> = models
+            .iter()
+            .flatten()
+            .map(|model| {
+                let labels = model.version_labels.iter();
+                labels
+                    .map(|(name, version)| (name.as_str(), *version))
+                    .collect()
+            })
+            .collect();
+        let configs: Option<Vec<_>> = models.as_ref().map(|models| {
+            let models = models.iter().zip(&labels);
+            models
+                .map(|(model, labels)| convert::model_config(model, labels))
+                .collect()
+        });
+        let names: Vec<&str> = metric_names.iter().map(String::as_str).collect();
+        management::reload(configs.as_deref(), &names).map_err(convert::error)
     }
 
-    fn log_sampled(&self, _model: &str) -> bool {
-        false
+    fn log_sampled(&self, model: &str) -> bool {
+        request_log::sampled(model)
     }
 
-    fn log(&self, _entry: LogEntry) {}
+    fn log(&self, entry: LogEntry) {
+        let request: Vec<_> = entry.request.iter().map(convert::logged_chunk).collect();
+        let response: Vec<_> = entry.response.iter().map(convert::logged_chunk).collect();
+        request_log::write(request_log::Entry {
+            kind: convert::log_kind(entry.kind),
+            model: &entry.model,
+            version: entry.version,
+            signature_name: &entry.signature_name,
+            request: &request,
+            response: &response,
+        });
+    }
 }
 
 impl Model for inference::Model {
@@ -89,19 +165,35 @@ impl Model for inference::Model {
         self.signature_defs()
     }
 
-    fn run(&self, calls: &[Call<'_>], _hold_from: u64) -> Result<Vec<Vec<Output>>> {
-        let run = |call: &Call<'_>| {
-            let inputs: Vec<_> = call
-                .inputs
-                .iter()
-                .map(convert::input)
-                .collect::<Result<_>>()?;
-            self.predict(call.signature, &inputs, call.outputs)
-                .map_err(convert::error)?
-                .into_iter()
-                .map(convert::output)
-                .collect()
-        };
-        calls.iter().map(run).collect()
+    fn run(&self, calls: &[Call<'_>], hold_from: u64) -> Result<Vec<Vec<Output>>> {
+        // The contract's records borrow, so what they borrow from is made first.
+        let ranges: Vec<Vec<Vec<transfer::Range>>> = calls
+            .iter()
+            .map(|call| call.inputs.iter().map(convert::string_ranges).collect())
+            .collect();
+        let inputs: Vec<Vec<transfer::Input<'_>>> = calls
+            .iter()
+            .zip(&ranges)
+            .map(|(call, ranges)| {
+                let inputs = call.inputs.iter().zip(ranges);
+                inputs
+                    .map(|(input, ranges)| convert::input(input, ranges))
+                    .collect()
+            })
+            .collect();
+        let calls: Vec<transfer::Call<'_>> = calls
+            .iter()
+            .zip(&inputs)
+            .map(|(call, inputs)| transfer::Call {
+                signature_name: call.signature,
+                inputs,
+                outputs: call.outputs,
+            })
+            .collect();
+        transfer::run(self, &calls, hold_from)
+            .map_err(convert::error)?
+            .into_iter()
+            .map(|outputs| outputs.into_iter().map(convert::output).collect())
+            .collect()
     }
 }

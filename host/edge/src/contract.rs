@@ -10,6 +10,9 @@
 //!
 //! **Invariant:** types only. What they mean is `convert`'s affair.
 
+pub(crate) mod management;
+pub(crate) mod transfer;
+
 use bytes::Bytes;
 use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr};
 
@@ -83,6 +86,7 @@ pub(crate) struct TensorInfoOut {
     pub(crate) name: String,
     pub(crate) dtype: u32,
     pub(crate) shape: Option<Vec<i64>>,
+    pub(crate) optional: bool,
 }
 
 #[derive(ComponentType, Lower)]
@@ -114,10 +118,11 @@ pub(crate) struct ModelSpecIn {
     pub(crate) version: VersionChoiceIn,
 }
 
-#[derive(ComponentType, Lower, Clone, Copy, Debug, PartialEq, Eq)]
+/// Crosses in both directions.
+#[derive(ComponentType, Lift, Lower, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
-pub(crate) enum ErrorCodeOut {
+pub(crate) enum ErrorCodeValue {
     #[component(name = "cancelled")]
     Cancelled,
     #[component(name = "unknown")]
@@ -155,7 +160,14 @@ pub(crate) enum ErrorCodeOut {
 #[derive(ComponentType, Lower, Debug)]
 #[component(record)]
 pub(crate) struct ErrorOut {
-    pub(crate) code: ErrorCodeOut,
+    pub(crate) code: ErrorCodeValue,
+    pub(crate) message: String,
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct ErrorIn {
+    pub(crate) code: ErrorCodeValue,
     pub(crate) message: String,
 }
 

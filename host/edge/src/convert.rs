@@ -1,33 +1,35 @@
-//! From the contract's records to this house's types and back, and the check of everything that a
-//! component hands over.
+//! From the contract's records to this house's types, and the check of everything that a
+//! component hands over. The way back is in `lower`.
 //!
 //! A component may say anything. Counts and lengths are compared with what is really there before
 //! a byte is allocated, and what does not fit is an error value for the component, never a panic
-//! of the host. Each byte of a tensor is copied once, in [`Guest::aligned`] or [`Guest::bytes`],
-//! and counted there.
+//! of the host. Each byte of a tensor is copied once at most, and counted where it is.
 
 use bytes::Bytes;
 use tensorgate_types::{
-    AlignedBuffer, DType, Error, ErrorCode, ModelSpec, ModelVersionStatus, Result, ShapeCheck,
-    Signature, StringData, Tensor, TensorData, TensorInfo, VersionChoice, element_count,
+    ALIGNMENT, AlignedBuffer, DType, Error, ModelSpec, Result, StringData, Tensor, VersionChoice,
+    element_count,
 };
 use wasmtime::component::{WasmList, WasmStr};
 use wasmtime::{StoreContext, StoreContextMut};
 
+use crate::contract::transfer::{CallIn, InputDataIn, InputIn, RangeIn};
 use crate::contract::{
-    ErrorCodeOut, ErrorOut, ModelSpecIn, NamedTensorIn, NamedTensorOut, OutcomeIn, SignatureOut,
-    StringDataIn, StringDataOut, TensorDataIn, TensorDataOut, TensorIn, TensorInfoOut, TensorOut,
-    VersionChoiceIn, VersionStatusOut,
+    ModelSpecIn, NamedTensorIn, OutcomeIn, StringDataIn, TensorDataIn, TensorIn, VersionChoiceIn,
 };
+use crate::message::too_much_copied;
 use crate::state::EdgeState;
 use crate::stats::Counters;
-use crate::{NamedTensors, Outcome};
+use crate::{Call, NamedTensors, Outcome};
 
 /// The most dimensions of a tensor: TensorFlow's own limit.
 const MAX_RANK: usize = 254;
 
 /// The most inputs or outputs in one call. Models with hundreds exist; with thousands, they do not.
 const MAX_TENSORS: usize = 4096;
+
+/// The most calls in one run. A signature is called once, and models have some tens of them.
+const MAX_CALLS: usize = 256;
 
 /// Bytes of a name in a report. Clients choose names, and labels of metrics must stay short.
 const MAX_REPORTED_NAME: usize = 256;
@@ -107,63 +109,216 @@ impl<'a> Guest<'a> {
             let name = self.string(&input.name)?;
             match self.tensor(&input.tensor) {
                 Ok(tensor) => tensors.push((name, tensor)),
-                Err(error) => {
-                    let message = format!("input {name}: {}", error.message());
-                    return Ok(Err(Error::new(error.code(), message)));
-                }
+                Err(error) => return Ok(Err(of_input(&name, &error))),
             }
         }
         Ok(Ok(tensors))
     }
 
     fn tensor(&self, tensor: &TensorIn) -> Result<Tensor> {
-        let dtype = DType::from_number(tensor.dtype);
+        let head = self.head(tensor.dtype, &tensor.shape)?;
+        match &tensor.data {
+            TensorDataIn::Fixed(data) => self.fixed(head, data),
+            TensorDataIn::Strings(strings) => self.strings(head, strings),
+        }
+    }
+
+    /// Several calls of one run: checked, then copied or shared.
+    pub(crate) fn calls(&self, calls: &[CallIn]) -> Told<Vec<Call>> {
+        if calls.is_empty() || calls.len() > MAX_CALLS {
+            return Ok(Err(Error::invalid_argument(format!(
+                "one run takes 1 to {MAX_CALLS} calls, got {}",
+                calls.len()
+            ))));
+        }
+        let state = self.store.data();
+        // What a run may copy is what the component could have handed over itself, and the
+        // message once more.
+        let mut copies = Copies {
+            limit: state.outside.message_len() + state.shared.limits.memory,
+            taken: 0,
+        };
+        let mut checked = Vec::with_capacity(calls.len());
+        for call in calls {
+            match self.call(call, &mut copies)? {
+                Ok(call) => checked.push(call),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(checked))
+    }
+
+    fn call(&self, call: &CallIn, copies: &mut Copies) -> Told<Call> {
+        let counts = check_count("inputs", call.inputs.len())
+            .and_then(|()| check_count("outputs", call.outputs.len()));
+        if let Err(error) = counts {
+            return Ok(Err(error));
+        }
+        let mut inputs = Vec::with_capacity(call.inputs.len());
+        for input in &call.inputs {
+            let name = self.string(&input.name)?;
+            match self.input(input, copies) {
+                Ok(tensor) => inputs.push((name, tensor)),
+                Err(error) => return Ok(Err(of_input(&name, &error))),
+            }
+        }
+        let outputs = call.outputs.iter().map(|name| self.string(name));
+        Ok(Ok(Call {
+            signature: self.string(&call.signature_name)?,
+            inputs,
+            outputs: outputs.collect::<wasmtime::Result<_>>()?,
+        }))
+    }
+
+    fn input(&self, input: &InputIn, copies: &mut Copies) -> Result<Tensor> {
+        let head = self.head(input.dtype, &input.shape)?;
+        match &input.data {
+            InputDataIn::Fixed(data) => self.fixed(head, data),
+            InputDataIn::Strings(strings) => self.strings(head, strings),
+            InputDataIn::InMessage(range) => self.fixed_in_message(head, *range, copies),
+            InputDataIn::StringsInMessage(ranges) => self.strings_in_message(head, ranges, copies),
+        }
+    }
+
+    /// What a tensor says of itself.
+    fn head(&self, dtype: u32, shape: &WasmList<i64>) -> Result<Head> {
+        let dtype = DType::from_number(dtype);
         if !dtype.is_servable() {
             return Err(Error::invalid_argument(format!(
                 "a tensor cannot be of type {dtype}"
             )));
         }
-        if tensor.shape.len() > MAX_RANK {
+        if shape.len() > MAX_RANK {
             return Err(Error::invalid_argument(format!(
                 "a tensor has at most {MAX_RANK} dimensions, got {}",
-                tensor.shape.len()
+                shape.len()
             )));
         }
-        let shape = tensor.shape.as_le_slice(&self.store).to_vec();
+        let shape = shape.as_le_slice(&self.store).to_vec();
         let count = element_count(&shape)?;
-        match (&tensor.data, dtype.size()) {
-            (TensorDataIn::Fixed(data), Some(size)) => {
-                if count.checked_mul(size) != Some(data.len()) {
-                    return Err(Error::invalid_argument(format!(
-                        "{dtype} tensor of shape {shape:?} needs {count} times {size} bytes, \
-                         got {}",
-                        data.len()
-                    )));
-                }
-                Tensor::fixed(dtype, shape, self.aligned(data))
-            }
-            (TensorDataIn::Strings(strings), None) => {
-                Tensor::strings(shape, self.string_data(strings, count)?)
-            }
-            (TensorDataIn::Fixed(_), None) => Err(Error::invalid_argument(
-                "a string tensor needs strings, got elements of a fixed size",
-            )),
-            (TensorDataIn::Strings(_), Some(_)) => Err(Error::invalid_argument(format!(
-                "{dtype} tensor needs elements of a fixed size, got strings"
-            ))),
-        }
+        Ok(Head {
+            dtype,
+            shape,
+            count,
+        })
     }
 
-    fn string_data(&self, strings: &StringDataIn, count: usize) -> Result<StringData> {
+    fn fixed(&self, head: Head, data: &WasmList<u8>) -> Result<Tensor> {
+        head.check_bytes(data.len())?;
+        Tensor::fixed(head.dtype, head.shape, self.aligned(data))
+    }
+
+    fn strings(&self, head: Head, strings: &StringDataIn) -> Result<Tensor> {
         let offsets = strings.offsets.as_le_slice(&self.store);
-        if offsets.len().saturating_sub(1) != count {
+        head.check_strings()?;
+        if offsets.len().saturating_sub(1) != head.count {
             return Err(Error::invalid_argument(format!(
-                "{count} strings need one offset more than that, got {}",
+                "{} strings need one offset more than that, got {}",
+                head.count,
                 offsets.len()
             )));
         }
-        StringData::new(offsets.to_vec(), self.bytes(&strings.bytes))
+        let strings = StringData::new(offsets.to_vec(), self.bytes(&strings.bytes))?;
+        Tensor::strings(head.shape, strings)
     }
+
+    /// Elements as they lie in the message: shared with it where TensorFlow can read them there.
+    fn fixed_in_message(&self, head: Head, range: RangeIn, copies: &mut Copies) -> Result<Tensor> {
+        let part = self.store.data().outside.part(range)?;
+        head.check_bytes(part.len())?;
+        let address = part.as_ptr() as usize;
+        let bytes = if part.is_empty() || address.is_multiple_of(ALIGNMENT) {
+            self.counters().bytes_shared.add(part.len() as u64);
+            part
+        } else {
+            copies.take(part.len())?;
+            self.counters().bytes_from_messages.add(part.len() as u64);
+            AlignedBuffer::copy_of(&part).into_bytes()
+        };
+        Tensor::fixed(head.dtype, head.shape, bytes)
+    }
+
+    fn strings_in_message(
+        &self,
+        head: Head,
+        ranges: &[RangeIn],
+        copies: &mut Copies,
+    ) -> Result<Tensor> {
+        head.check_strings()?;
+        if ranges.len() != head.count {
+            return Err(Error::invalid_argument(format!(
+                "{} strings need as many parts of the message, got {}",
+                head.count,
+                ranges.len()
+            )));
+        }
+        let outside = &self.store.data().outside;
+        let (offsets, bytes) = outside.gather(ranges, copies.limit - copies.taken)?;
+        copies.take(bytes.len())?;
+        self.counters().bytes_from_messages.add(bytes.len() as u64);
+        Tensor::strings(head.shape, StringData::new(offsets, bytes)?)
+    }
+}
+
+/// What a tensor says of itself, so far as that can be right.
+struct Head {
+    dtype: DType,
+    shape: Vec<i64>,
+    /// Elements that `shape` asks for.
+    count: usize,
+}
+
+impl Head {
+    /// Whether the tensor is of a fixed size, and of this one.
+    fn check_bytes(&self, len: usize) -> Result<()> {
+        let Self {
+            dtype,
+            shape,
+            count,
+        } = self;
+        let size = dtype.size().ok_or_else(|| {
+            Error::invalid_argument("a string tensor needs strings, got elements of a fixed size")
+        })?;
+        if count.checked_mul(size) != Some(len) {
+            return Err(Error::invalid_argument(format!(
+                "{dtype} tensor of shape {shape:?} needs {count} times {size} bytes, got {len}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether the tensor is one of strings.
+    fn check_strings(&self) -> Result<()> {
+        match self.dtype.size() {
+            None => Ok(()),
+            Some(_) => Err(Error::invalid_argument(format!(
+                "{} tensor needs elements of a fixed size, got strings",
+                self.dtype
+            ))),
+        }
+    }
+}
+
+/// What one run has copied out of its message: parts may overlap, so their sum has a bound.
+struct Copies {
+    limit: usize,
+    taken: usize,
+}
+
+impl Copies {
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        self.taken = self
+            .taken
+            .checked_add(bytes)
+            .filter(|taken| *taken <= self.limit)
+            .ok_or_else(|| too_much_copied(self.limit))?;
+        Ok(())
+    }
+}
+
+/// An error with the name of the input that it is about.
+fn of_input(name: &str, error: &Error) -> Error {
+    Error::new(error.code(), format!("input {name}: {}", error.message()))
 }
 
 /// The names of the outputs that are wanted.
@@ -192,128 +347,4 @@ fn check_count(what: &str, count: usize) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-// --- Towards the component ---
-
-/// The outputs of a call. Their bytes are shared with the runtime until they are lowered.
-pub(crate) fn tensors_out(tensors: NamedTensors, counters: &Counters) -> Vec<NamedTensorOut> {
-    tensors
-        .into_iter()
-        .map(|(name, tensor)| {
-            let (dtype, shape, data) = tensor.into_parts();
-            let (data, len) = match data {
-                TensorData::Fixed(bytes) => {
-                    let len = bytes.len();
-                    (TensorDataOut::Fixed(bytes), len)
-                }
-                TensorData::Strings(strings) => {
-                    let len = strings.bytes().len();
-                    let strings = StringDataOut {
-                        offsets: strings.offsets().to_vec(),
-                        bytes: strings.bytes().clone(),
-                    };
-                    (TensorDataOut::Strings(strings), len)
-                }
-            };
-            counters.bytes_to_guests.add(len as u64);
-            NamedTensorOut {
-                name,
-                tensor: TensorOut {
-                    dtype: dtype.number(),
-                    shape,
-                    data,
-                },
-            }
-        })
-        .collect()
-}
-
-pub(crate) fn signature_out(signature: &Signature, shapes: ShapeCheck) -> SignatureOut {
-    let info = |(name, info): (&String, &TensorInfo)| TensorInfoOut {
-        name: name.clone(),
-        dtype: info.dtype.number(),
-        shape: info.shape.clone(),
-    };
-    SignatureOut {
-        method_name: signature.method_name.clone(),
-        inputs: signature.inputs.iter().map(info).collect(),
-        outputs: signature.outputs.iter().map(info).collect(),
-        strict_shapes: match shapes {
-            ShapeCheck::Strict => true,
-            ShapeCheck::Lenient => false,
-        },
-    }
-}
-
-pub(crate) fn status_out(status: ModelVersionStatus) -> VersionStatusOut {
-    VersionStatusOut {
-        version: status.version,
-        state: status.state.number(),
-        error: status.status.err().map(|(code, message)| ErrorOut {
-            code: code_out(code),
-            message,
-        }),
-    }
-}
-
-pub(crate) fn error_out(error: &Error) -> ErrorOut {
-    ErrorOut {
-        code: code_out(error.code()),
-        message: error.message().to_owned(),
-    }
-}
-
-fn code_out(code: ErrorCode) -> ErrorCodeOut {
-    match code {
-        ErrorCode::Cancelled => ErrorCodeOut::Cancelled,
-        ErrorCode::Unknown => ErrorCodeOut::Unknown,
-        ErrorCode::InvalidArgument => ErrorCodeOut::InvalidArgument,
-        ErrorCode::DeadlineExceeded => ErrorCodeOut::DeadlineExceeded,
-        ErrorCode::NotFound => ErrorCodeOut::NotFound,
-        ErrorCode::AlreadyExists => ErrorCodeOut::AlreadyExists,
-        ErrorCode::PermissionDenied => ErrorCodeOut::PermissionDenied,
-        ErrorCode::ResourceExhausted => ErrorCodeOut::ResourceExhausted,
-        ErrorCode::FailedPrecondition => ErrorCodeOut::FailedPrecondition,
-        ErrorCode::Aborted => ErrorCodeOut::Aborted,
-        ErrorCode::OutOfRange => ErrorCodeOut::OutOfRange,
-        ErrorCode::Unimplemented => ErrorCodeOut::Unimplemented,
-        ErrorCode::Internal => ErrorCodeOut::Internal,
-        ErrorCode::Unavailable => ErrorCodeOut::Unavailable,
-        ErrorCode::DataLoss => ErrorCodeOut::DataLoss,
-        ErrorCode::Unauthenticated => ErrorCodeOut::Unauthenticated,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_keep_their_names_and_their_order() {
-        // The cases of the WIT enum are the canonical codes without OK, in the same order.
-        for code in ErrorCode::ALL {
-            let out = code_out(*code);
-            assert_eq!(out as u32 + 1, code.number());
-            assert_eq!(
-                format!("{out:?}").to_lowercase(),
-                code.name().replace('_', "").to_lowercase()
-            );
-        }
-    }
-
-    #[test]
-    fn outputs_are_lowered_from_the_memory_that_they_came_in() {
-        let counters = Counters::default();
-        let tensor = Tensor::from_slice(DType::FLOAT, vec![2], &[1f32, 2.0]).expect("a tensor");
-        let TensorData::Fixed(before) = tensor.data().clone() else {
-            panic!("floats have a fixed size");
-        };
-        let out = tensors_out(vec![("y".to_owned(), tensor)], &counters);
-        let TensorDataOut::Fixed(after) = &out[0].tensor.data else {
-            panic!("floats have a fixed size");
-        };
-        assert_eq!(before.as_ptr(), after.as_ptr());
-        assert_eq!(counters.snapshot().bytes_to_guests, 8);
-    }
 }

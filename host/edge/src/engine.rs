@@ -18,7 +18,7 @@ use crate::slots::Slots;
 use crate::state::EdgeState;
 use crate::stats::Counters;
 use crate::ticker::Ticker;
-use crate::{EdgeLimits, EdgeStats, EngineError, inference, telemetry};
+use crate::{EdgeLimits, EdgeStats, EngineError, inference, management, telemetry, transfer};
 
 /// Core instances of one component: a program, its adapters, and what is composed with it. They
 /// are only counted; none is reserved.
@@ -79,6 +79,8 @@ impl EdgeEngine {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(sandbox)?;
         inference::add_to_linker(&mut linker).map_err(sandbox)?;
+        transfer::add_to_linker(&mut linker).map_err(sandbox)?;
+        management::add_to_linker(&mut linker).map_err(sandbox)?;
         telemetry::add_to_linker(&mut linker).map_err(sandbox)?;
         let ticker = Ticker::spawn(limits.tick, {
             let engine = engine.clone();

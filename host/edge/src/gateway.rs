@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! request -> slot -> fresh store and instance -> rest.handle -> checked answer
+//!              |            |                    grpc.handle
 //!              |            |                        |
 //!            503          dropped with the request   trap, loop, bomb: an EdgeError
 //! ```
+//!
+//! Of a gRPC call's message only the beginning goes into the component; the rest stays here, and
+//! the component names parts of it.
 //!
 //! **Invariant:** an instance lives for one request. Nothing that a request leaves behind, in
 //! memory or in handles, is seen by another.
@@ -15,18 +19,32 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tensorgate_types::{Deadline, Error};
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, TypedFunc};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Lift, Lower, TypedFunc};
 use wasmtime::{Store, Trap};
 
+use crate::contract::transfer::{ChunkIn, GrpcAnswerIn, GrpcRequestOut};
 use crate::contract::{RequestOut, ResponseIn};
 use crate::engine::{EdgeEngine, Inner};
+use crate::lower::error_in;
+use crate::message::{Assembled, Outside};
 use crate::meter::{Cut, Meter, Metered};
 use crate::response::{RestResponse, check_response};
 use crate::state::EdgeState;
 use crate::{EdgeError, GuestFault, LoadError, Services};
 
-const REST: &str = "tensorgate:serving/rest@0.1.0";
-const HANDLE: &str = "tensorgate:serving/rest@0.1.0#handle";
+/// The exports that make a gateway: their interfaces, and the function of each.
+const REST: (&str, &str) = (
+    "tensorgate:serving/rest@0.1.0",
+    "tensorgate:serving/rest@0.1.0#handle",
+);
+const GRPC: (&str, &str) = (
+    "tensorgate:serving/grpc@0.1.0",
+    "tensorgate:serving/grpc@0.1.0#handle",
+);
+
+/// As much of a gRPC message as goes into the component with the call. Nearly all messages are
+/// smaller; of a larger one it usually wants to see the beginning only, where the names are.
+const HEAD: usize = 64 << 10;
 
 /// Handles of all kinds that a component may have at a time.
 const MAX_HANDLES: usize = 1024;
@@ -34,7 +52,8 @@ const MAX_HANDLES: usize = 1024;
 /// Bytes of a trap's description: frames of a deep recursion are all alike.
 const MAX_FAULT: usize = 4 << 10;
 
-type Handle = TypedFunc<(RequestOut,), (ResponseIn,)>;
+/// Takes one record and gives one.
+type Handle<P, R> = TypedFunc<(P,), (R,)>;
 
 /// A request as it is handed to the component.
 #[derive(Debug, Clone, Default)]
@@ -70,8 +89,26 @@ pub struct GrpcResponse {
 pub struct Gateway {
     inner: Arc<Inner>,
     instance: InstancePre<EdgeState>,
-    handle: ComponentExportIndex,
+    exports: Exports,
     services: Arc<Services>,
+}
+
+/// Where the functions are that a gateway exports.
+#[derive(Clone, Copy)]
+struct Exports {
+    rest: ComponentExportIndex,
+    grpc: ComponentExportIndex,
+}
+
+/// What comes to a component's door.
+struct Arrival<P> {
+    /// What goes into it.
+    params: P,
+    /// How many bytes that is.
+    size: usize,
+    /// What it may take parts of.
+    message: Option<Bytes>,
+    deadline: Deadline,
 }
 
 impl EdgeEngine {
@@ -86,7 +123,7 @@ impl EdgeEngine {
     /// export what a gateway exports, or cannot be started.
     pub async fn load(&self, wasm: Bytes, services: Services) -> Result<Gateway, LoadError> {
         let inner = Arc::clone(self.inner());
-        let (instance, handle) = tokio::task::spawn_blocking({
+        let (instance, exports) = tokio::task::spawn_blocking({
             let inner = Arc::clone(&inner);
             move || compile(&inner, &wasm)
         })
@@ -95,7 +132,7 @@ impl EdgeEngine {
         let gateway = Gateway {
             inner,
             instance,
-            handle,
+            exports,
             services: Arc::new(services),
         };
         gateway.try_out().await?;
@@ -103,27 +140,34 @@ impl EdgeEngine {
     }
 }
 
-fn compile(
-    inner: &Inner,
-    wasm: &[u8],
-) -> Result<(InstancePre<EdgeState>, ComponentExportIndex), LoadError> {
+fn compile(inner: &Inner, wasm: &[u8]) -> Result<(InstancePre<EdgeState>, Exports), LoadError> {
     let component = Component::new(&inner.engine, wasm)
         .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-    let missing = |missing| LoadError::World {
-        missing,
-        cause: "there is no such export".to_owned(),
-    };
-    let rest = component
-        .get_export_index(None, REST)
-        .ok_or_else(|| missing(REST))?;
-    let handle = component
-        .get_export_index(Some(&rest), "handle")
-        .ok_or_else(|| missing(HANDLE))?;
     let instance = inner
         .linker
         .instantiate_pre(&component)
         .map_err(|error| LoadError::Import(format!("{error:#}")))?;
-    Ok((instance, handle))
+    let exports = Exports {
+        rest: find_export(&component, REST)?,
+        grpc: find_export(&component, GRPC)?,
+    };
+    Ok((instance, exports))
+}
+
+fn find_export(
+    component: &Component,
+    (interface, handle): (&'static str, &'static str),
+) -> Result<ComponentExportIndex, LoadError> {
+    let missing = |missing| LoadError::World {
+        missing,
+        cause: "there is no such export".to_owned(),
+    };
+    let instance = component
+        .get_export_index(None, interface)
+        .ok_or_else(|| missing(interface))?;
+    component
+        .get_export_index(Some(&instance), "handle")
+        .ok_or_else(|| missing(handle))
 }
 
 impl Gateway {
@@ -155,82 +199,140 @@ impl Gateway {
         request: RestRequest,
         deadline: Deadline,
     ) -> Result<RestResponse, EdgeError> {
-        let counters = &self.inner.shared.counters;
-        counters.requests.increment();
-        let result = self.admit_and_call(request, deadline).await;
+        let size = request_size(&request);
+        let arrival = Arrival {
+            params: RequestOut {
+                method: request.method,
+                path: request.path,
+                headers: request.headers,
+                body: request.body,
+            },
+            size,
+            message: None,
+            deadline,
+        };
+        self.answer(self.exports.rest, arrival, |response: ResponseIn, state| {
+            let counters = &state.shared.counters;
+            let response = check_response(response, state.shared.limits.response_bytes)?;
+            counters.bytes_from_guests.add(response.body.len() as u64);
+            Ok(response)
+        })
+        .await
+    }
+
+    /// Answers a gRPC call: the message, or the status that the component ends the call with.
+    ///
+    /// Slots, line, limits and cancellation are those of [`handle`](Self::handle).
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle).
+    pub async fn handle_grpc(
+        &self,
+        request: GrpcRequest,
+        deadline: Deadline,
+    ) -> Result<Result<GrpcResponse, Error>, EdgeError> {
+        let GrpcRequest { method, message } = request;
+        let head = message.slice(..message.len().min(HEAD));
+        let arrival = Arrival {
+            size: method.len() + head.len(),
+            params: GrpcRequestOut {
+                method,
+                head,
+                length: message.len() as u64,
+            },
+            message: Some(message),
+            deadline,
+        };
+        self.answer(self.exports.grpc, arrival, |answer: GrpcAnswerIn, state| {
+            let chunks = match answer {
+                Ok(chunks) => chunks,
+                Err(error) => return Ok(Err(error_in(error))),
+            };
+            let message = check_message(chunks, state)?;
+            let counters = &state.shared.counters;
+            counters.bytes_from_guests.add(message.copied as u64);
+            Ok(Ok(GrpcResponse {
+                chunks: message.chunks,
+            }))
+        })
+        .await
+    }
+
+    /// The way of every request: counted, admitted, called, checked.
+    async fn answer<P, R, T>(
+        &self,
+        export: ComponentExportIndex,
+        arrival: Arrival<P>,
+        check: impl FnOnce(R, &EdgeState) -> Result<T, EdgeError>,
+    ) -> Result<T, EdgeError>
+    where
+        P: Lower + Send + Sync + 'static,
+        R: Lift + Send + Sync + 'static,
+    {
+        self.inner.shared.counters.requests.increment();
+        let result = self.admit_and_call(export, arrival, check).await;
         if let Err(error) = &result {
             self.count(error);
         }
         result
     }
 
-    /// Answers a gRPC call: the message, or the status that the component ends the call with.
-    ///
-    /// # Errors
-    /// As [`handle`](Self::handle).
-    pub async fn handle_grpc(
+    async fn admit_and_call<P, R, T>(
         &self,
-        _request: GrpcRequest,
-        _deadline: Deadline,
-    ) -> Result<Result<GrpcResponse, Error>, EdgeError> {
-        Ok(Err(Error::unimplemented("gRPC is not there yet")))
-    }
-
-    async fn admit_and_call(
-        &self,
-        request: RestRequest,
-        deadline: Deadline,
-    ) -> Result<RestResponse, EdgeError> {
-        let size = request_size(&request);
-        let limit = self.inner.shared.limits.request_bytes;
-        if size > limit {
-            return Err(EdgeError::RequestTooLarge { size, limit });
-        }
+        export: ComponentExportIndex,
+        arrival: Arrival<P>,
+        check: impl FnOnce(R, &EdgeState) -> Result<T, EdgeError>,
+    ) -> Result<T, EdgeError>
+    where
+        P: Lower + Send + Sync + 'static,
+        R: Lift + Send + Sync + 'static,
+    {
+        let Arrival {
+            params,
+            size,
+            message,
+            deadline,
+        } = arrival;
+        let limits = &self.inner.shared.limits;
+        refuse_large(size, limits.request_bytes)?;
+        let message_size = message.as_ref().map_or(0, Bytes::len);
+        refuse_large(message_size, limits.grpc_request_bytes)?;
         // Declared before the store, hence dropped after it: a slot is free when its memory is.
         let _slot = self.inner.slots.take(deadline).await?;
         let _running = self.inner.ticker.run();
         self.inner.shared.counters.instances.increment();
         self.inner.shared.counters.bytes_to_guests.add(size as u64);
-        let request = RequestOut {
-            method: request.method,
-            path: request.path,
-            headers: request.headers,
-            body: request.body,
-        };
         let mut store = self.store(deadline);
+        store.data_mut().outside = Outside::of(message);
         let meter = Arc::clone(&store.data().meter);
         let result = {
-            let call = pin!(self.call(&mut store, request));
+            let call = pin!(self.call(export, &mut store, params));
             Metered::new(meter, call).await
         };
-        let response = match result {
-            Ok(Ok(response)) => response,
+        let answer = match result {
+            Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(self.fault(&store, &error)),
             Err(cut) => return Err(self.cut(cut)),
         };
-        let shared = &store.data().shared;
-        let response = check_response(response, shared.limits.response_bytes)?;
-        shared
-            .counters
-            .bytes_from_guests
-            .add(response.body.len() as u64);
+        let answer = check(answer, store.data())?;
         self.log_output(&store);
-        Ok(response)
+        Ok(answer)
     }
 
-    async fn call(
+    async fn call<P, R>(
         &self,
+        export: ComponentExportIndex,
         store: &mut Store<EdgeState>,
-        request: RequestOut,
-    ) -> wasmtime::Result<ResponseIn> {
-        let handle = self.instantiate(store).await?;
-        let (response,) = handle.call_async(store, (request,)).await?;
-        Ok(response)
-    }
-
-    async fn instantiate(&self, store: &mut Store<EdgeState>) -> wasmtime::Result<Handle> {
+        params: P,
+    ) -> wasmtime::Result<R>
+    where
+        P: Lower + Send + Sync + 'static,
+        R: Lift + Send + Sync + 'static,
+    {
         let instance = self.instance.instantiate_async(&mut *store).await?;
-        instance.get_typed_func(store, self.handle)
+        let handle: Handle<P, R> = instance.get_typed_func(&mut *store, export)?;
+        let (answer,) = handle.call_async(store, (params,)).await?;
+        Ok(answer)
     }
 
     fn store(&self, deadline: Deadline) -> Store<EdgeState> {
@@ -274,11 +376,13 @@ impl Gateway {
             Ok(Err(error)) => return Err(LoadError::Start(self.fault(&store, &error))),
             Err(cut) => return Err(LoadError::Start(self.cut(cut))),
         };
-        let handle: wasmtime::Result<Handle> = instance.get_typed_func(&mut store, self.handle);
-        handle.map(|_| ()).map_err(|error| LoadError::World {
-            missing: HANDLE,
-            cause: format!("{error:#}"),
-        })
+        let rest: wasmtime::Result<Handle<RequestOut, ResponseIn>> =
+            instance.get_typed_func(&mut store, self.exports.rest);
+        rest.map_err(|error| of_another_type(REST.1, &error))?;
+        let grpc: wasmtime::Result<Handle<GrpcRequestOut, GrpcAnswerIn>> =
+            instance.get_typed_func(&mut store, self.exports.grpc);
+        grpc.map_err(|error| of_another_type(GRPC.1, &error))?;
+        Ok(())
     }
 
     fn cut(&self, cut: Cut) -> EdgeError {
@@ -340,6 +444,34 @@ impl Gateway {
             self.inner.prints.log(&text);
         }
     }
+}
+
+fn of_another_type(export: &'static str, error: &wasmtime::Error) -> LoadError {
+    LoadError::World {
+        missing: export,
+        cause: format!("{error:#}"),
+    }
+}
+
+fn refuse_large(size: usize, limit: usize) -> Result<(), EdgeError> {
+    if size > limit {
+        return Err(EdgeError::RequestTooLarge { size, limit });
+    }
+    Ok(())
+}
+
+/// Puts a component's answer together.
+fn check_message(chunks: Vec<ChunkIn>, state: &EdgeState) -> Result<Assembled, EdgeError> {
+    let limit = state.shared.limits.grpc_response_bytes;
+    let message = state
+        .outside
+        .assemble(chunks, usize::MAX)
+        .map_err(|error| EdgeError::BadResponse(error.message().to_owned()))?;
+    if message.size > limit {
+        let size = message.size;
+        return Err(EdgeError::ResponseTooLarge { size, limit });
+    }
+    Ok(message)
 }
 
 fn request_size(request: &RestRequest) -> usize {

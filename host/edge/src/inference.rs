@@ -18,16 +18,17 @@ use wasmtime::component::{Linker, Resource, ResourceType, WasmList, WasmStr};
 use crate::contract::{
     ErrorOut, ModelSpecIn, NamedTensorIn, NamedTensorOut, SignatureOut, VersionStatusOut,
 };
-use crate::convert::{Guest, error_out, output_names, signature_out, status_out, tensors_out};
+use crate::convert::{Guest, output_names};
+use crate::lower::{error_out, signature_out, status_out, tensors_out};
 use crate::state::{EdgeState, HeldModel};
-use crate::{Call, OpenModel};
+use crate::{Call, NamedTensors, OpenModel};
 
 const INTERFACE: &str = "tensorgate:serving/inference@0.1.0";
 
 /// A function's answer: a WIT `result` alone.
-type Answer<T> = (Result<T, ErrorOut>,);
+pub(crate) type Answer<T> = (Result<T, ErrorOut>,);
 
-type Store<'a> = StoreContextMut<'a, EdgeState>;
+pub(crate) type Store<'a> = StoreContextMut<'a, EdgeState>;
 
 pub(crate) fn add_to_linker(linker: &mut Linker<EdgeState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(INTERFACE)?;
@@ -126,39 +127,20 @@ async fn predict(
     let signature_name = Guest::of(&store).string(&signature_name)?;
     let outputs = output_names(&mut store, &outputs)?;
     let inputs = Guest::of(&store).tensors(&inputs)?;
-    let checked = outputs.and_then(|outputs| {
-        let inputs = inputs?;
-        let signature = find_signature(model.as_ref(), &signature_name)?;
-        let views: Vec<InputView<'_>> = inputs
-            .iter()
-            .map(|(name, tensor)| InputView {
-                name,
-                dtype: tensor.dtype(),
-                shape: tensor.shape(),
-            })
-            .collect();
-        validate_inputs(signature, &views, model.shape_check())?;
-        Ok((inputs, outputs))
+    let call = outputs.and_then(|outputs| {
+        let call = Call {
+            signature: signature_name,
+            inputs: inputs?,
+            outputs,
+        };
+        check_call(model.as_ref(), &call)?;
+        Ok(call)
     });
-    let (inputs, outputs) = match checked {
-        Ok(checked) => checked,
+    let call = match call {
+        Ok(call) => call,
         Err(error) => return Ok((refuse(store.data(), &error),)),
     };
-    let state = store.data();
-    let (meter, deadline) = (Arc::clone(&state.meter), state.deadline);
-    let call = Call {
-        signature: signature_name,
-        inputs,
-        outputs,
-    };
-    let run = model.run(vec![call], deadline);
-    let result = meter
-        .in_model(run)
-        .await
-        .unwrap_or_else(|| Err(Error::deadline_exceeded()));
-    // While the model ran the epoch moved on; without this the component would be interrupted
-    // at its first step, for time that it did not use.
-    store.set_epoch_deadline(1);
+    let result = run(&mut store, model.as_ref(), vec![call]).await;
     Ok((match result {
         Ok(mut lists) => Ok(tensors_out(
             lists.pop().unwrap_or_default(),
@@ -168,6 +150,47 @@ async fn predict(
     },))
 }
 
+/// Whether a call fits its signature.
+pub(crate) fn check_call(model: &dyn OpenModel, call: &Call) -> Result<()> {
+    let signature = find_signature(model, &call.signature)?;
+    let views: Vec<InputView<'_>> = call
+        .inputs
+        .iter()
+        .map(|(name, tensor)| InputView {
+            name,
+            dtype: tensor.dtype(),
+            shape: tensor.shape(),
+        })
+        .collect();
+    validate_inputs(signature, &views, model.shape_check())
+}
+
+/// Runs a model, for calls that have been checked. The component's own time stands still.
+pub(crate) async fn run(
+    store: &mut Store<'_>,
+    model: &dyn OpenModel,
+    calls: Vec<Call>,
+) -> Result<Vec<NamedTensors>> {
+    let deadline = store.data().deadline;
+    wait_for(store, model.run(calls, deadline)).await
+}
+
+/// Waits for something outside, on nobody's time but the deadline's.
+pub(crate) async fn wait_for<T>(
+    store: &mut Store<'_>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let meter = Arc::clone(&store.data().meter);
+    let result = meter
+        .in_model(work)
+        .await
+        .unwrap_or_else(|| Err(Error::deadline_exceeded()));
+    // Meanwhile the epoch moved on; without this the component would be interrupted at its first
+    // step, for time that it did not use.
+    store.set_epoch_deadline(1);
+    result
+}
+
 fn find_signature<'a>(model: &'a dyn OpenModel, name: &str) -> Result<&'a Signature> {
     model.signatures().get(name).ok_or_else(|| {
         Error::failed_precondition(format!("Serving signature key \"{name}\" not found."))
@@ -175,7 +198,7 @@ fn find_signature<'a>(model: &'a dyn OpenModel, name: &str) -> Result<&'a Signat
 }
 
 /// Tells the component what it did wrong, and counts it.
-fn refuse<T>(state: &EdgeState, error: &Error) -> Result<T, ErrorOut> {
+pub(crate) fn refuse<T>(state: &EdgeState, error: &Error) -> Result<T, ErrorOut> {
     state.shared.counters.refused_calls.increment();
     Err(error_out(error))
 }

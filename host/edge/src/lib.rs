@@ -11,6 +11,11 @@
 //!                 Models::open    <- inference.open        <-
 //!                 OpenModel::run  <- checked, one copy     <- model.predict
 //! RestResponse <- checked answer                           <-
+//!
+//! GrpcRequest  -> Gateway::handle_grpc -> its beginning    -> grpc.handle
+//!                 OpenModel::run  <- parts of the message  <- transfer.run
+//!                            outputs that stay here, numbers ->
+//! GrpcResponse <- outputs and parts of the message         <- chunks
 //! ```
 //!
 //! A component that traps, loops, eats memory or lies about lengths costs its own request an
@@ -29,6 +34,9 @@ mod error;
 mod gateway;
 mod inference;
 mod limits;
+mod lower;
+mod management;
+mod message;
 mod meter;
 mod models;
 mod prints;
@@ -39,6 +47,7 @@ mod state;
 mod stats;
 mod telemetry;
 mod ticker;
+mod transfer;
 mod wasi;
 
 pub use engine::EdgeEngine;
@@ -48,7 +57,10 @@ pub use limits::EdgeLimits;
 pub use models::{BoxFuture, Call, Models, NamedTensors, OpenModel};
 pub use response::RestResponse;
 pub use services::{
-    LogEntry, LogKind, LoggingConfig, Management, ModelConfig, Outcome, RequestLog, Services,
-    Settings, Telemetry, Unlogged, Unmanaged, VersionPolicy,
+    LogEntry, Management, Outcome, RequestLog, Services, Telemetry, Unlogged, Unmanaged,
 };
 pub use stats::EdgeStats;
+/// What the traits of the house are written in.
+pub use tensorgate_types::{
+    LogKind, LoggingConfig, ModelConfig, ModelVersionPolicy as VersionPolicy, Settings,
+};

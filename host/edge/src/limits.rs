@@ -55,11 +55,22 @@ pub struct EdgeLimits {
     /// touches far less of it.
     pub keep_resident: usize,
 
-    /// The largest request, headers and path included, in bytes. Default 128 MiB.
+    /// The largest request that goes into a component as a whole, headers and path included, in
+    /// bytes. Default 128 MiB.
     pub request_bytes: usize,
 
     /// The largest answer, headers included, in bytes. Default 128 MiB.
     pub response_bytes: usize,
+
+    /// The largest message of a gRPC call, in bytes. Default 1 GiB.
+    ///
+    /// Only its beginning goes into the component, so it may be larger than
+    /// [`memory`](Self::memory).
+    pub grpc_request_bytes: usize,
+
+    /// The largest answer to a gRPC call, and as much of outputs as a request may leave with the
+    /// host, in bytes. Default 2 GiB less one byte: no protobuf message can be larger.
+    pub grpc_response_bytes: usize,
 
     /// Models that one request may hold open at a time. Default 16.
     ///
@@ -78,6 +89,8 @@ impl Default for EdgeLimits {
             keep_resident: 4 * MIB,
             request_bytes: 128 * MIB,
             response_bytes: 128 * MIB,
+            grpc_request_bytes: 1024 * MIB,
+            grpc_response_bytes: 2048 * MIB - 1,
             open_models: 16,
         }
     }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tensorgate_types::{Deadline, Error, Result};
+use tensorgate_types::{Deadline, Error, LogKind, ModelConfig, Result, Settings};
 
 use crate::models::{BoxFuture, Models};
 
@@ -77,47 +77,6 @@ pub trait Telemetry: Send + Sync + 'static {
 
 // --- Management ---
 
-/// Which versions of a model are served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VersionPolicy {
-    /// The highest so many.
-    Latest(u32),
-    /// All of them.
-    All,
-    /// These.
-    Specific(Vec<i64>),
-}
-
-/// Which requests to a model are written down, and where.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LoggingConfig {
-    /// `log_collector_config.type`.
-    pub collector: String,
-    /// `log_collector_config.filename_prefix`.
-    pub filename_prefix: String,
-    /// `sampling_config.sampling_rate`.
-    pub sampling_rate: f64,
-}
-
-/// A model as a `ModelConfig` describes it. Nothing is checked yet.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ModelConfig {
-    /// Its name.
-    pub name: String,
-    /// Where its versions are.
-    pub base_path: String,
-    /// `model_type`, deprecated; 0 when unset.
-    pub model_type: i32,
-    /// `tensorflow`, if anything.
-    pub model_platform: String,
-    /// None for the default: the latest one.
-    pub version_policy: Option<VersionPolicy>,
-    /// Labels, and the versions that they stand for; in the order in which they were sent.
-    pub version_labels: Vec<(String, i64)>,
-    /// Whether and where requests are written down.
-    pub logging: Option<LoggingConfig>,
-}
-
 /// Takes new configurations.
 pub trait Management: Send + Sync + 'static {
     /// Replaces the list of models, as the WIT function `reload` documents it: by how much each
@@ -149,31 +108,7 @@ impl Management for Unmanaged {
     }
 }
 
-// --- Settings ---
-
-/// Settings that change how requests are read and answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Settings {
-    /// Answers to gRPC calls carry tensors as `tensor_content`.
-    pub tensor_content: bool,
-    /// A signature answers only the method that it names.
-    pub check_method_names: bool,
-}
-
 // --- Request log ---
-
-/// The log of `tensorflow.serving.PredictionLog` that an entry belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogKind {
-    /// `ClassifyLog`.
-    Classify,
-    /// `RegressLog`.
-    Regress,
-    /// `PredictLog`.
-    Predict,
-    /// `MultiInferenceLog`.
-    MultiInference,
-}
 
 /// A request and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::engine::Shared;
+use crate::message::Outside;
 use crate::meter::Meter;
 use crate::wasi::{self, Printed};
 use crate::{OpenModel, Services};
@@ -34,6 +35,14 @@ pub(crate) struct EdgeState {
     pub(crate) held_models: usize,
     /// Whether the component has said how its request ended.
     pub(crate) reported: bool,
+    /// Whether it has asked for a new configuration.
+    pub(crate) reloaded: bool,
+    /// Whether the request is one that is written down, once that was asked.
+    pub(crate) sampled: Option<bool>,
+    /// Whether it has been written down.
+    pub(crate) logged: bool,
+    /// The message that is being handled, and outputs that the component has not taken.
+    pub(crate) outside: Outside,
     pub(crate) memory: MemoryUse,
     pub(crate) printed: Printed,
     /// Made when the component first asks WASI for something. An ordinary request never does, and
@@ -62,6 +71,10 @@ impl EdgeState {
             table,
             held_models: 0,
             reported: false,
+            reloaded: false,
+            sampled: None,
+            logged: false,
+            outside: Outside::default(),
             printed: Printed::default(),
             wasi: None,
         }

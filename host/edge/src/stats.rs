@@ -59,6 +59,11 @@ counters! {
     bytes_from_guests,
     /// Bytes copied into components, each byte once: requests and tensors.
     bytes_to_guests,
+    /// Bytes copied out of messages into inputs of models, each byte once. No component saw them.
+    bytes_from_messages,
+    /// Bytes that went past components without a copy: inputs that are parts of a message, and
+    /// outputs that stayed with the host.
+    bytes_shared,
 }
 
 /// One number that only rises.

@@ -2,11 +2,11 @@
 
 use std::hint::black_box;
 
-use tensorgate_test_programs::{Guest, Request, Response, answer, bindings};
+use tensorgate_test_programs::{Guest, Request, Response, answer};
 
 struct DeepRecursion;
 
-bindings::export!(DeepRecursion with_types_in bindings);
+tensorgate_test_programs::rest_only!(DeepRecursion);
 
 impl Guest for DeepRecursion {
     fn handle(request: Request) -> Response {

@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tensorgate_test_programs::types::{ModelSpec, NamedTensor, TensorData, VersionChoice};
 use tensorgate_test_programs::{
-    Guest, Request, Response, answer, bindings, error_answer, fixed, inference, open_model,
-    telemetry,
+    Guest, Request, Response, answer, error_answer, fixed, inference, open_model, telemetry,
 };
 
 struct Echo;
 
-bindings::export!(Echo with_types_in bindings);
+tensorgate_test_programs::rest_only!(Echo);
 
 impl Guest for Echo {
     fn handle(request: Request) -> Response {

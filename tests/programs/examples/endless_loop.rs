@@ -3,11 +3,11 @@
 
 use std::hint::black_box;
 
-use tensorgate_test_programs::{Guest, Request, Response, bindings, inference, open_model};
+use tensorgate_test_programs::{Guest, Request, Response, inference, open_model};
 
 struct EndlessLoop;
 
-bindings::export!(EndlessLoop with_types_in bindings);
+tensorgate_test_programs::rest_only!(EndlessLoop);
 
 impl Guest for EndlessLoop {
     fn handle(request: Request) -> Response {

@@ -4,11 +4,11 @@
 
 use std::mem::forget;
 
-use tensorgate_test_programs::{Guest, Request, Response, answer, bindings, open_model};
+use tensorgate_test_programs::{Guest, Request, Response, answer, open_model};
 
 struct ForeignHandles;
 
-bindings::export!(ForeignHandles with_types_in bindings);
+tensorgate_test_programs::rest_only!(ForeignHandles);
 
 #[link(wasm_import_module = "tensorgate:serving/inference@0.1.0")]
 unsafe extern "C" {

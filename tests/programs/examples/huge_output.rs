@@ -1,10 +1,10 @@
 //! Answers that nobody can send, one per path.
 
-use tensorgate_test_programs::{Guest, Request, Response, answer, bindings};
+use tensorgate_test_programs::{Guest, Request, Response, answer};
 
 struct HugeOutput;
 
-bindings::export!(HugeOutput with_types_in bindings);
+tensorgate_test_programs::rest_only!(HugeOutput);
 
 impl Guest for HugeOutput {
     fn handle(request: Request) -> Response {

@@ -2,13 +2,11 @@
 //! it was told.
 
 use tensorgate_test_programs::types::{NamedTensor, StringData, TensorData};
-use tensorgate_test_programs::{
-    Guest, Request, Response, answer, bindings, error_answer, fixed, open_model,
-};
+use tensorgate_test_programs::{Guest, Request, Response, answer, error_answer, fixed, open_model};
 
 struct Lies;
 
-bindings::export!(Lies with_types_in bindings);
+tensorgate_test_programs::rest_only!(Lies);
 
 const FLOAT: u32 = 1;
 const STRING: u32 = 7;

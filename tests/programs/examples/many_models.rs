@@ -1,11 +1,11 @@
 //! Opens thousands of models: under `/keep` it holds them all, else it drops each one.
 
 use tensorgate_test_programs::types::Error;
-use tensorgate_test_programs::{Guest, Request, Response, answer, bindings, open_model};
+use tensorgate_test_programs::{Guest, Request, Response, answer, open_model};
 
 struct ManyModels;
 
-bindings::export!(ManyModels with_types_in bindings);
+tensorgate_test_programs::rest_only!(ManyModels);
 
 impl Guest for ManyModels {
     fn handle(request: Request) -> Response {

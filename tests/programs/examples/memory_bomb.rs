@@ -1,11 +1,11 @@
 //! Takes memory until there is none. Under `/polite` it stops asking when it is refused, and
 //! answers.
 
-use tensorgate_test_programs::{Guest, Request, Response, answer, bindings};
+use tensorgate_test_programs::{Guest, Request, Response, answer};
 
 struct MemoryBomb;
 
-bindings::export!(MemoryBomb with_types_in bindings);
+tensorgate_test_programs::rest_only!(MemoryBomb);
 
 const PIECE: usize = 1 << 20;
 

@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use tensorgate_test_programs::{Guest, Request, Response, answer, bindings};
+use tensorgate_test_programs::{Guest, Request, Response, answer};
 
 struct Prints;
 
-bindings::export!(Prints with_types_in bindings);
+tensorgate_test_programs::rest_only!(Prints);
 
 impl Guest for Prints {
     fn handle(request: Request) -> Response {

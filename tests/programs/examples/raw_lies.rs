@@ -2,11 +2,11 @@
 
 #![expect(unsafe_code, reason = "lies that safe bindings cannot tell")]
 
-use tensorgate_test_programs::{Guest, Request, Response, answer, bindings, open_model};
+use tensorgate_test_programs::{Guest, Request, Response, answer, open_model};
 
 struct RawLies;
 
-bindings::export!(RawLies with_types_in bindings);
+tensorgate_test_programs::rest_only!(RawLies);
 
 #[link(wasm_import_module = "tensorgate:serving/inference@0.1.0")]
 unsafe extern "C" {

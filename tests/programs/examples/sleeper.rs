@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use tensorgate_test_programs::{Guest, Request, Response, answer, bindings};
+use tensorgate_test_programs::{Guest, Request, Response, answer};
 
 struct Sleeper;
 
-bindings::export!(Sleeper with_types_in bindings);
+tensorgate_test_programs::rest_only!(Sleeper);
 
 impl Guest for Sleeper {
     fn handle(request: Request) -> Response {

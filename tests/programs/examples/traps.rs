@@ -1,10 +1,10 @@
 //! One way to trap per path; behind the door all paths begin with `/v1`.
 
-use tensorgate_test_programs::{Guest, Request, Response, answer, bindings};
+use tensorgate_test_programs::{Guest, Request, Response, answer};
 
 struct Traps;
 
-bindings::export!(Traps with_types_in bindings);
+tensorgate_test_programs::rest_only!(Traps);
 
 impl Guest for Traps {
     fn handle(request: Request) -> Response {

@@ -5,11 +5,11 @@ use std::io::Read;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant, SystemTime};
 
-use tensorgate_test_programs::{Guest, Request, Response, answer, bindings};
+use tensorgate_test_programs::{Guest, Request, Response, answer};
 
 struct WasiEverything;
 
-bindings::export!(WasiEverything with_types_in bindings);
+tensorgate_test_programs::rest_only!(WasiEverything);
 
 impl Guest for WasiEverything {
     fn handle(request: Request) -> Response {

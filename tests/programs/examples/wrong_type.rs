@@ -8,8 +8,12 @@ wit_bindgen::generate!({
         interface rest {
             handle: func(request: string) -> string;
         }
+        interface grpc {
+            handle: func(request: string) -> string;
+        }
         world gateway {
             export rest;
+            export grpc;
         }
     ",
 });
@@ -19,6 +23,12 @@ struct Other;
 export!(Other);
 
 impl exports::tensorgate::serving::rest::Guest for Other {
+    fn handle(request: String) -> String {
+        request
+    }
+}
+
+impl exports::tensorgate::serving::grpc::Guest for Other {
     fn handle(request: String) -> String {
         request
     }

@@ -17,10 +17,50 @@ pub mod bindings {
     });
 }
 
+pub use bindings::exports::tensorgate::serving::grpc::{Guest as GrpcGuest, Request as Call};
 pub use bindings::exports::tensorgate::serving::rest::{Guest, Request, Response};
-pub use bindings::tensorgate::serving::inference;
-pub use bindings::tensorgate::serving::telemetry;
-pub use bindings::tensorgate::serving::types;
+pub use bindings::tensorgate::serving::{
+    inference, management, request_log, settings, telemetry, transfer, types,
+};
+
+/// Exports a program that answers over REST alone.
+#[macro_export]
+macro_rules! rest_only {
+    ($program:ident) => {
+        impl $crate::GrpcGuest for $program {
+            fn handle(
+                call: $crate::Call,
+            ) -> Result<Vec<$crate::transfer::Chunk>, $crate::types::Error> {
+                Err($crate::refusal(&call.method))
+            }
+        }
+
+        $crate::bindings::export!($program with_types_in $crate::bindings);
+    };
+}
+
+/// Exports a program that answers gRPC calls, and the same `fine` to every request over REST.
+#[macro_export]
+macro_rules! grpc_only {
+    ($program:ident) => {
+        impl $crate::Guest for $program {
+            fn handle(_request: $crate::Request) -> $crate::Response {
+                $crate::answer(200, "fine")
+            }
+        }
+
+        $crate::bindings::export!($program with_types_in $crate::bindings);
+    };
+}
+
+/// The status for a call that a program does not know.
+#[must_use]
+pub fn refusal(method: &str) -> Error {
+    Error {
+        code: types::ErrorCode::Unimplemented,
+        message: format!("this program knows no {method}"),
+    }
+}
 
 use types::{Error, ModelSpec, NamedTensor, Tensor, TensorData, VersionChoice};
 

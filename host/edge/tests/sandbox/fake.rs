@@ -1,15 +1,18 @@
 //! Models that tests lend to programs: one model, `m`, whose version 3 doubles floats and gives
-//! strings back, and a list of what was reported.
+//! anything else back as it is; and lists of what was reported, asked for and written down.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tensorgate_edge::{BoxFuture, Call, Models, NamedTensors, OpenModel, Outcome, Telemetry};
+use tensorgate_edge::{
+    BoxFuture, Call, LogEntry, Management, Models, NamedTensors, OpenModel, Outcome, RequestLog,
+    Services, Telemetry,
+};
 use tensorgate_types::{
-    DType, Deadline, Error, ErrorCode, ModelSpec, ModelVersionStatus, PREDICT_METHOD, Result,
-    ServableId, ServableState, ShapeCheck, Signature, Signatures, Tensor, TensorData, TensorInfo,
-    VersionChoice,
+    DType, Deadline, Error, ErrorCode, ModelConfig, ModelSpec, ModelVersionStatus, PREDICT_METHOD,
+    Result, ServableId, ServableState, Settings, ShapeCheck, Signature, Signatures, Tensor,
+    TensorData, TensorInfo, VersionChoice,
 };
 use tokio::sync::Semaphore;
 
@@ -26,6 +29,10 @@ struct Inner {
     /// Models that programs hold now.
     held: AtomicUsize,
     reports: Mutex<Vec<Outcome>>,
+    reloads: Mutex<Vec<Option<Vec<ModelConfig>>>>,
+    /// How often somebody asked whether to write a request down.
+    draws: AtomicUsize,
+    entries: Mutex<Vec<LogEntry>>,
 }
 
 impl Fake {
@@ -54,6 +61,9 @@ impl Fake {
             runs: Semaphore::new(runs),
             held: AtomicUsize::new(0),
             reports: Mutex::default(),
+            reloads: Mutex::default(),
+            draws: AtomicUsize::new(0),
+            entries: Mutex::default(),
         }))
     }
 
@@ -64,6 +74,33 @@ impl Fake {
     /// Models that programs hold now.
     pub(crate) fn held(&self) -> usize {
         self.0.held.load(Ordering::SeqCst)
+    }
+
+    /// Everything that it can be asked for.
+    pub(crate) fn services(&self) -> Services {
+        let fake = Arc::new(self.clone());
+        Services {
+            models: fake.clone(),
+            telemetry: fake.clone(),
+            management: fake.clone(),
+            request_log: fake,
+            settings: Settings {
+                tensor_content: true,
+                check_method_names: false,
+            },
+        }
+    }
+
+    pub(crate) fn reloads(&self) -> Vec<Option<Vec<ModelConfig>>> {
+        self.0.reloads.lock().expect("no panic").clone()
+    }
+
+    pub(crate) fn draws(&self) -> usize {
+        self.0.draws.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn entries(&self) -> Vec<LogEntry> {
+        self.0.entries.lock().expect("no panic").clone()
     }
 
     pub(crate) fn reports(&self) -> Vec<Outcome> {
@@ -119,6 +156,30 @@ impl Models for Fake {
 impl Telemetry for Fake {
     fn report(&self, outcome: Outcome) {
         self.0.reports.lock().expect("no panic").push(outcome);
+    }
+}
+
+impl Management for Fake {
+    fn reload(
+        &self,
+        models: Option<Vec<ModelConfig>>,
+        metric_names: Vec<String>,
+        _deadline: Deadline,
+    ) -> BoxFuture<'_, Result<Vec<(String, i64)>>> {
+        self.0.reloads.lock().expect("no panic").push(models);
+        let grown = metric_names.into_iter().map(|name| (name, 1)).collect();
+        Box::pin(async { Ok(grown) })
+    }
+}
+
+impl RequestLog for Fake {
+    fn sampled(&self, _model: &str) -> bool {
+        self.0.draws.fetch_add(1, Ordering::SeqCst);
+        true
+    }
+
+    fn write(&self, entry: LogEntry) {
+        self.0.entries.lock().expect("no panic").push(entry);
     }
 }
 

@@ -16,19 +16,27 @@ struct Handmade {
     handle: &'static str,
     post_return: &'static str,
     start: &'static str,
+    grpc: &'static str,
 }
 
-/// Allocates at 1024, answers `status 200, no headers, body of 5 bytes at 8`, at address 64.
+/// Allocates at 1024, answers `status 200, no headers, body of 5 bytes at 8`, at address 64; and
+/// gRPC calls with what lies at 128.
 const HONEST: Handmade = Handmade {
     realloc: "i32.const 1024",
     handle: "i32.const 64",
     post_return: "",
     start: "",
+    grpc: "i32.const 128",
 };
 
 impl Handmade {
     fn component(&self, answer: &str) -> Bytes {
+        self.with_answers(answer, "")
+    }
+
+    fn with_answers(&self, answer: &str, grpc_answer: &str) -> Bytes {
         let Self {
+            grpc,
             realloc,
             handle,
             post_return,
@@ -40,9 +48,11 @@ impl Handmade {
                 (memory (export "memory") 1)
                 (data (i32.const 8) "hello")
                 (data (i32.const 64) "{answer}")
+                (data (i32.const 128) "{grpc_answer}")
                 (func (export "realloc") (param i32 i32 i32 i32) (result i32) {realloc})
                 (func (export "handle") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
                   {handle})
+                (func (export "grpc-handle") (param i32 i32 i32 i32 i64) (result i32) {grpc})
                 (func (export "post-return") (param i32) {post_return})
                 (func $start {start})
                 (start $start))
@@ -63,7 +73,36 @@ impl Handmade {
                 (export "request" (type $request))
                 (export "response" (type $response))
                 (export "handle" (func $handle)))
-              (export "tensorgate:serving/rest@0.1.0" (instance $rest)))"#
+              (export "tensorgate:serving/rest@0.1.0" (instance $rest))
+              (type $range-record (record (field "offset" u64) (field "length" u64)))
+              (export $range "range" (type $range-record))
+              (type $chunk-variant (variant (case "bytes" $bytes) (case "in-message" $range)
+                (case "held" u32)))
+              (export $chunk "chunk" (type $chunk-variant))
+              (type $codes (enum "cancelled" "unknown" "invalid-argument" "deadline-exceeded"
+                "not-found" "already-exists" "permission-denied" "resource-exhausted"
+                "failed-precondition" "aborted" "out-of-range" "unimplemented" "internal"
+                "unavailable" "data-loss" "unauthenticated"))
+              (export $code "error-code" (type $codes))
+              (type $error-record (record (field "code" $code) (field "message" string)))
+              (export $error "error" (type $error-record))
+              (type $call-record (record (field "method" string) (field "head" $bytes)
+                (field "length" u64)))
+              (export $call "call" (type $call-record))
+              (type $chunks (list $chunk))
+              (type $result (result $chunks (error $error)))
+              (func $grpc-handle (param "request" $call) (result $result)
+                (canon lift (core func $i "grpc-handle") (memory (core memory $i "memory"))
+                  (realloc (core func $i "realloc"))
+                  (post-return (core func $i "post-return"))))
+              (instance $grpc
+                (export "range" (type $range))
+                (export "chunk" (type $chunk))
+                (export "error-code" (type $code))
+                (export "error" (type $error))
+                (export "request" (type $call))
+                (export "handle" (func $grpc-handle)))
+              (export "tensorgate:serving/grpc@0.1.0" (instance $grpc)))"#
         );
         Bytes::from(text)
     }
@@ -74,6 +113,17 @@ fn answer(status: u32, headers: (u32, u32), body: (u32, u32)) -> String {
     [status, headers.0, headers.1, body.0, body.1]
         .iter()
         .flat_map(|word| word.to_le_bytes())
+        .map(|byte| format!("\\{byte:02x}"))
+        .collect()
+}
+
+/// A `result<list<chunk>, error>` as the canonical ABI lays it out, and a chunk behind it, at 144:
+/// its case, and two words.
+fn grpc_answer(words: [u32; 3], chunk: [u32; 4]) -> String {
+    let chunk = [0, chunk[0], 0, chunk[1], chunk[2], chunk[3]];
+    let words = words.into_iter().chain(chunk);
+    words
+        .flat_map(u32::to_le_bytes)
         .map(|byte| format!("\\{byte:02x}"))
         .collect()
 }
@@ -238,5 +288,47 @@ async fn memory_that_a_component_does_not_have_is_not_written() {
     ] {
         let component = Handmade { realloc, ..HONEST };
         assert_traps(component.component(&good_answer()), lie).await;
+    }
+}
+
+#[tokio::test]
+async fn an_honest_one_answers_a_call() {
+    // One chunk: 5 bytes at 8.
+    let words = grpc_answer([0, 144, 1], [0, 8, 5, 0]);
+    let sandbox = sandbox(HONEST.with_answers(&good_answer(), &words)).await;
+    let answer = sandbox.grpc("", &b"message"[..]).await;
+    assert_eq!(answer.expect("an answer"), b"hello");
+}
+
+#[tokio::test]
+async fn an_answer_to_a_call_beyond_the_component_s_memory_is_a_trap() {
+    let page = 64 << 10;
+    let chunk = [0, 8, 5, 0];
+    for (lie, words) in [
+        ("chunks beyond", grpc_answer([0, 144, 1 << 20], chunk)),
+        (
+            "chunks that overflow",
+            grpc_answer([0, 144, u32::MAX], chunk),
+        ),
+        ("chunks not aligned", grpc_answer([0, 145, 1], chunk)),
+        (
+            "no such case of the answer",
+            grpc_answer([9, 144, 1], chunk),
+        ),
+        (
+            "no such case of a chunk",
+            grpc_answer([0, 144, 1], [9, 8, 5, 0]),
+        ),
+        (
+            "bytes beyond",
+            grpc_answer([0, 144, 1], [0, page - 4, 5, 0]),
+        ),
+        ("no such code", grpc_answer([1, 99, 8], [5, 0, 0, 0])),
+    ] {
+        let sandbox = sandbox(HONEST.with_answers(&good_answer(), &words)).await;
+        let result = sandbox.call_grpc("", &b"message"[..]).await;
+        let error = result.expect_err(lie);
+        assert!(matches!(error, EdgeError::Trap { .. }), "{lie}: {error:?}");
+        sandbox.assert_unharmed().await;
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tensorgate_edge::{
-    EdgeEngine, EdgeError, EdgeLimits, Gateway, LoadError, RestRequest, RestResponse, Services,
+    EdgeEngine, EdgeError, EdgeLimits, Gateway, GrpcRequest, GrpcResponse, LoadError, RestRequest,
+    RestResponse,
 };
-use tensorgate_types::Deadline;
+use tensorgate_types::{Deadline, Error};
 
 use crate::fake::Fake;
 
@@ -22,6 +23,8 @@ pub(crate) fn limits() -> EdgeLimits {
         memory: 64 * MIB,
         request_bytes: 16 * MIB,
         response_bytes: 4 * MIB,
+        grpc_request_bytes: 48 * MIB,
+        grpc_response_bytes: 48 * MIB,
         ..EdgeLimits::default()
     }
 }
@@ -53,9 +56,7 @@ pub(crate) async fn load(
     wasm: Bytes,
     fake: &Fake,
 ) -> Result<Gateway, LoadError> {
-    let fake = std::sync::Arc::new(fake.clone());
-    let models = std::sync::Arc::clone(&fake);
-    engine.load(wasm, Services::new(models, fake)).await
+    engine.load(wasm, fake.services()).await
 }
 
 /// A program on an engine of its own.
@@ -105,6 +106,12 @@ impl Sandbox {
         path: &str,
         deadline: Deadline,
     ) -> Result<RestResponse, EdgeError> {
+        self.beside_ordinary(self.gateway.handle(request(path, b""), deadline))
+            .await
+    }
+
+    /// Lets an ordinary program answer on the same engine meanwhile.
+    pub(crate) async fn beside_ordinary<T>(&self, hostile: impl Future<Output = T>) -> T {
         let ordinary = load(&self.engine, program("echo"), &Fake::ready())
             .await
             .expect("a program");
@@ -121,8 +128,31 @@ impl Sandbox {
                 assert_eq!(response.expect("an ordinary answer").body, doubled);
             }
         };
-        let hostile = self.gateway.handle(request(path, b""), deadline);
         tokio::join!(hostile, others).0
+    }
+
+    /// Makes a gRPC call, with no deadline.
+    pub(crate) async fn call_grpc(
+        &self,
+        method: &str,
+        message: impl Into<Bytes>,
+    ) -> Result<Result<GrpcResponse, Error>, EdgeError> {
+        let request = GrpcRequest {
+            method: method.to_owned(),
+            message: message.into(),
+        };
+        self.gateway.handle_grpc(request, Deadline::NEVER).await
+    }
+
+    /// Makes a gRPC call, which the program must answer or refuse by itself; the message in one
+    /// piece.
+    pub(crate) async fn grpc(
+        &self,
+        method: &str,
+        message: impl Into<Bytes>,
+    ) -> Result<Vec<u8>, Error> {
+        let answer = self.call_grpc(method, message).await.expect(method);
+        answer.map(|answer| answer.chunks.concat())
     }
 
     /// After whatever happened: the house is clean, and the next request is answered.

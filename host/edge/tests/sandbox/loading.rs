@@ -29,6 +29,16 @@ async fn a_component_of_another_world_is_refused_by_the_export_that_it_lacks() {
 }
 
 #[tokio::test]
+async fn half_a_gateway_is_refused_by_the_export_that_it_lacks() {
+    let error = refusal(program("rest_alone")).await;
+    assert_eq!(
+        error.to_string(),
+        "the component is no gateway: it does not export tensorgate:serving/grpc@0.1.0 \
+         (there is no such export)"
+    );
+}
+
+#[tokio::test]
 async fn an_export_of_another_type_is_refused() {
     let error = refusal(program("wrong_type")).await;
     assert!(matches!(error, LoadError::World { .. }), "{error:?}");

@@ -6,6 +6,8 @@
 
 mod coverage;
 mod fake;
+mod grpc;
+mod grpc_hostile;
 mod handmade;
 mod harness;
 mod hostile;

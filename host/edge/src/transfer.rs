@@ -1,0 +1,72 @@
+//! The WIT interface `transfer`: runs whose large values pass the component by. Inputs are parts of
+//! the message of a gRPC call, outputs stay with the host, and the component deals in their
+//! places and numbers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tensorgate_types::{Error, Result};
+use wasmtime::component::Linker;
+
+use crate::Call;
+use crate::OpenModel;
+use crate::contract::transfer::{OutputOut, RangeIn, RunIn};
+use crate::convert::Guest;
+use crate::inference::{self, Answer, Store, check_call, refuse};
+use crate::lower::{error_out, outputs_out};
+use crate::state::EdgeState;
+
+const INTERFACE: &str = "tensorgate:serving/transfer@0.1.0";
+
+/// Bytes of one read: a component that wants to see all of a large message pays for it in calls,
+/// and each of them is a moment in which it can be interrupted.
+const MAX_READ: u64 = 1 << 20;
+
+pub(crate) fn add_to_linker(linker: &mut Linker<EdgeState>) -> wasmtime::Result<()> {
+    let mut interface = linker.instance(INTERFACE)?;
+    interface.func_wrap("read", |store, (part,)| Ok((read(&store, part),)))?;
+    interface.func_wrap_async("run", |store, call| Box::new(run(store, call)))?;
+    Ok(())
+}
+
+fn read(store: &Store<'_>, part: RangeIn) -> Result<Bytes, crate::contract::ErrorOut> {
+    let state = store.data();
+    let read = if part.length > MAX_READ {
+        Err(Error::invalid_argument(format!(
+            "at most {MAX_READ} bytes are read at a time, got {}",
+            part.length
+        )))
+    } else {
+        state.outside.part(part)
+    };
+    match read {
+        Ok(bytes) => {
+            let counters = &state.shared.counters;
+            counters.bytes_to_guests.add(bytes.len() as u64);
+            Ok(bytes)
+        }
+        Err(error) => refuse(state, &error),
+    }
+}
+
+async fn run(
+    mut store: Store<'_>,
+    (model, calls, hold_from): RunIn,
+) -> wasmtime::Result<Answer<Vec<Vec<OutputOut>>>> {
+    let model = Arc::clone(&store.data().table.get(&model)?.0);
+    let calls = Guest::of(&store).calls(&calls)?;
+    let calls = match calls.and_then(|calls| fitting(model.as_ref(), calls)) {
+        Ok(calls) => calls,
+        Err(error) => return Ok((refuse(store.data(), &error),)),
+    };
+    let result = inference::run(&mut store, model.as_ref(), calls).await;
+    let outputs = result.and_then(|lists| outputs_out(lists, hold_from, store.data_mut()));
+    Ok((outputs.map_err(|error| error_out(&error)),))
+}
+
+fn fitting(model: &dyn OpenModel, calls: Vec<Call>) -> Result<Vec<Call>> {
+    for call in &calls {
+        check_call(model, call)?;
+    }
+    Ok(calls)
+}
