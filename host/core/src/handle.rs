@@ -9,6 +9,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use tensorgate_types::ServableId;
@@ -17,6 +18,8 @@ use tensorgate_types::ServableId;
 pub(crate) struct Corpse<S> {
     pub(crate) id: ServableId,
     pub(crate) servable: S,
+    /// Whether another one has taken its place: its end is not the end of its version.
+    pub(crate) is_replaced: bool,
 }
 
 /// One loaded servable, shared by all who hold it.
@@ -24,6 +27,8 @@ pub(crate) struct Instance<S> {
     id: ServableId,
     /// Always there until `drop` takes it.
     servable: Option<S>,
+    /// Set once, when another instance of the same version takes over. Read when it is dropped.
+    is_replaced: AtomicBool,
     /// Unbounded, because a drop must not wait; holds at most one entry per loaded servable, and
     /// the manager bounds those.
     graveyard: mpsc::Sender<Corpse<S>>,
@@ -34,6 +39,7 @@ impl<S> Instance<S> {
         Self {
             id,
             servable: Some(servable),
+            is_replaced: AtomicBool::new(false),
             graveyard,
         }
     }
@@ -41,14 +47,24 @@ impl<S> Instance<S> {
     pub(crate) fn id(&self) -> &ServableId {
         &self.id
     }
+
+    /// Another instance of the version answers from now on, or will.
+    pub(crate) fn replace(&self) {
+        self.is_replaced.store(true, Ordering::Release);
+    }
 }
 
 impl<S> Drop for Instance<S> {
     fn drop(&mut self) {
         if let Some(servable) = self.servable.take() {
             let id = self.id.clone();
+            let is_replaced = self.is_replaced.load(Ordering::Acquire);
             // Without unload threads (they outlive every instance) it would be dropped here.
-            let _ = self.graveyard.send(Corpse { id, servable });
+            let _ = self.graveyard.send(Corpse {
+                id,
+                servable,
+                is_replaced,
+            });
         }
     }
 }

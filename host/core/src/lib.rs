@@ -76,7 +76,7 @@ mod threads;
 pub use handle::ServableHandle;
 pub use lifecycle::{IllegalTransition, Lifecycle};
 pub use loader::ServableFactory;
-pub use manager::{Manager, ManagerOptions};
+pub use manager::{Catalog, CatalogEntry, CatalogOptions, Manager, ManagerOptions};
 pub use policy::{Action, VersionPolicy, VersionSnapshot};
 pub use readiness::{ModelReadiness, Readiness};
 pub use source::{

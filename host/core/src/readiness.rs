@@ -15,7 +15,15 @@ pub enum ModelReadiness {
         /// That version.
         version: i64,
     },
-    /// Every version that is wanted has failed; the highest of them.
+    /// No version is available: the last attempt to load this one has failed, and there will be
+    /// another one.
+    Retrying {
+        /// That version.
+        version: i64,
+        /// Why the attempt failed.
+        error: Error,
+    },
+    /// Every version that is wanted has failed for good; the highest of them.
     Failed {
         /// That version.
         version: i64,
@@ -27,10 +35,16 @@ pub enum ModelReadiness {
 }
 
 impl ModelReadiness {
-    /// Whether there is nothing to wait for.
+    /// Whether there is nothing to wait for: the first attempt to load has ended, well or not.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         !matches!(self, Self::Pending)
+    }
+
+    /// Whether what is there now stays as it is, for all that is known.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Self::Pending | Self::Retrying { .. })
     }
 }
 
@@ -49,13 +63,14 @@ impl Readiness {
         self.models.values().all(ModelReadiness::is_settled)
     }
 
-    /// The models whose wanted versions have all failed.
+    /// The models whose wanted versions have all failed, for good or so far.
     #[must_use]
     pub fn failures(&self) -> Vec<(ServableId, &Error)> {
         self.models
             .iter()
             .filter_map(|(name, readiness)| match readiness {
-                ModelReadiness::Failed { version, error } => {
+                ModelReadiness::Failed { version, error }
+                | ModelReadiness::Retrying { version, error } => {
                     Some((ServableId::new(name, *version), error))
                 }
                 ModelReadiness::Pending

@@ -29,12 +29,16 @@ pub(crate) enum Report<S> {
     /// An attempt to load has ended.
     LoadEnded {
         id: ServableId,
+        /// Of the attempt, as in its job.
+        serial: u64,
         result: Result<Arc<Instance<S>>, Error>,
     },
     /// The last handle is gone.
     Quiesced(ServableId),
     /// The servable is dropped.
     Dropped(ServableId),
+    /// A servable whose place another one has taken is dropped.
+    ReplacedDropped(ServableId),
 }
 
 /// One attempt to load.
@@ -42,6 +46,8 @@ pub(crate) enum Report<S> {
 pub(crate) struct LoadJob {
     pub(crate) id: ServableId,
     pub(crate) path: PathBuf,
+    /// Tells the attempts of one version apart.
+    pub(crate) serial: u64,
 }
 
 /// Starts the load threads. They end when the returned sender is dropped.
@@ -54,11 +60,12 @@ pub(crate) fn spawn_loaders<F: ServableFactory>(
     let (jobs, queue) = mpsc::sync_channel(count);
     let factory = Arc::new(factory);
     let (reports, graveyard) = (reports.clone(), graveyard.clone());
-    spawn("tg-load", count, queue, move |LoadJob { id, path }| {
+    spawn("tg-load", count, queue, move |job| {
+        let LoadJob { id, path, serial } = job;
         let result = load(factory.as_ref(), &id, &path)
             .map(|servable| Arc::new(Instance::new(id.clone(), servable, graveyard.clone())));
         // Without a manager the servable goes where it would have gone in the end.
-        let _ = reports.blocking_send(Report::LoadEnded { id, result });
+        let _ = reports.blocking_send(Report::LoadEnded { id, serial, result });
     })?;
     Ok(jobs)
 }
@@ -70,21 +77,27 @@ pub(crate) fn spawn_unloaders<S: Send + Sync + 'static>(
 ) -> io::Result<mpsc::Sender<Corpse<S>>> {
     let (graveyard, corpses) = mpsc::channel();
     let reports = reports.clone();
-    spawn(
-        "tg-unload",
-        count,
-        corpses,
-        move |Corpse { id, servable }| {
+    spawn("tg-unload", count, corpses, move |corpse| {
+        let Corpse {
+            id,
+            servable,
+            is_replaced,
+        } = corpse;
+        if !is_replaced {
             let _ = reports.blocking_send(Report::Quiesced(id.clone()));
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(servable))) {
-                tracing::error!(
-                    "unloading servable version {id} panicked: {}",
-                    panic_message(panic.as_ref())
-                );
-            }
-            let _ = reports.blocking_send(Report::Dropped(id));
-        },
-    )?;
+        }
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(servable))) {
+            tracing::error!(
+                "unloading servable version {id} panicked: {}",
+                panic_message(panic.as_ref())
+            );
+        }
+        let _ = reports.blocking_send(if is_replaced {
+            Report::ReplacedDropped(id)
+        } else {
+            Report::Dropped(id)
+        });
+    })?;
     Ok(graveyard)
 }
 

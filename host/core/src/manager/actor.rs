@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::published::{Published, PublishedModel};
-use super::state::{Effect, ManagerState};
+use super::state::{Change, Effect, ManagerState};
 use crate::handle::Instance;
 use crate::source::Wish;
 use crate::threads::{LoadJob, Report};
@@ -32,11 +32,9 @@ pub(super) enum Command {
         names: Vec<String>,
         done: oneshot::Sender<()>,
     },
-    SetLabels {
-        name: String,
-        labels: BTreeMap<String, i64>,
-        allow_unavailable: bool,
-        done: oneshot::Sender<Result<(), Error>>,
+    Configure {
+        change: Change,
+        done: oneshot::Sender<()>,
     },
     Shutdown,
 }
@@ -44,7 +42,8 @@ pub(super) enum Command {
 /// Everything that can happen.
 enum Event<S> {
     Command(Command),
-    Wish(Wish),
+    /// With the generation of who wishes.
+    Wish(u64, Wish),
     Report(Report<S>),
     Retry(ServableId),
     Abandoned,
@@ -60,7 +59,7 @@ pub(super) struct Actor<S> {
     pub(super) commands: mpsc::Receiver<Command>,
     /// Whether that has been noticed.
     pub(super) is_abandoned: bool,
-    pub(super) wishes: mpsc::Receiver<Wish>,
+    pub(super) wishes: mpsc::Receiver<(u64, Wish)>,
     pub(super) reports: mpsc::Receiver<Report<S>>,
     pub(super) published: Arc<ArcSwap<Published<S>>>,
     /// Counts pictures. Closed when the task has ended.
@@ -90,7 +89,7 @@ impl<S: Send + Sync + 'static> Actor<S> {
             command = self.commands.recv(), if !self.is_abandoned => {
                 command.map_or(Event::Abandoned, Event::Command)
             }
-            Some(wish) = self.wishes.recv() => Event::Wish(wish),
+            Some((generation, wish)) = self.wishes.recv() => Event::Wish(generation, wish),
             Some(id) = due(retry) => Event::Retry(id),
             else => Event::Abandoned,
         }
@@ -108,35 +107,48 @@ impl<S: Send + Sync + 'static> Actor<S> {
                 // Who asked may have stopped waiting.
                 let _ = done.send(());
             }
-            Event::Command(Command::SetLabels {
-                name,
-                labels,
-                allow_unavailable,
-                done,
-            }) => {
-                let result = self.state.set_labels(&name, labels, allow_unavailable);
+            Event::Command(Command::Configure { change, done }) => {
+                tracing::info!("Adding/updating models.");
+                self.state.configure(change);
                 self.publish();
-                let _ = done.send(result);
+                tracing::info!("Finished adding/updating models");
+                let _ = done.send(());
             }
             Event::Command(Command::Shutdown) => self.state.close(),
             Event::Abandoned => {
                 self.is_abandoned = true;
                 self.state.close();
             }
-            Event::Wish(Wish::Versions(versions)) => self.state.aspire(versions),
-            Event::Wish(Wish::Unreadable(name)) => self.state.unreadable(&name),
-            Event::Report(Report::LoadEnded { id, result }) => {
-                let result = result.map(|instance| {
-                    self.instances.insert(id.clone(), instance);
-                });
-                self.state.load_ended(&id, result);
+            Event::Wish(generation, wish) if self.state.is_stale(generation, wish.name()) => {}
+            Event::Wish(_, Wish::Versions(versions)) => self.state.aspire(versions),
+            Event::Wish(_, Wish::Unreadable(name)) => self.state.unreadable(&name),
+            Event::Report(Report::LoadEnded { id, serial, result }) => {
+                self.load_ended(id, serial, result);
             }
+            Event::Report(Report::ReplacedDropped(id)) => self.state.replaced_dropped(&id),
             Event::Report(Report::Quiesced(id)) => self.state.quiesced(&id),
             Event::Report(Report::Dropped(id)) => self.state.dropped(&id),
             Event::Retry(id) => {
                 self.retries.remove(&id);
                 self.state.retry_due(&id);
             }
+        }
+    }
+
+    fn load_ended(&mut self, id: ServableId, serial: u64, result: Result<Arc<Instance<S>>, Error>) {
+        let (result, instance) = match result {
+            Ok(instance) => (Ok(()), Some(instance)),
+            Err(error) => (Err(error), None),
+        };
+        let is_of_use = self.state.load_ended(&id, serial, result);
+        let Some(instance) = instance else { return };
+        let replaced = if is_of_use {
+            self.instances.insert(id, instance)
+        } else {
+            Some(instance)
+        };
+        if let Some(replaced) = replaced {
+            replaced.replace();
         }
     }
 
@@ -151,6 +163,7 @@ impl<S: Send + Sync + 'static> Actor<S> {
         drop(before);
         for name in changed {
             let Some(model) = self.state.model(&name) else {
+                models.remove(&name);
                 continue;
             };
             let instance = |version| {
@@ -170,11 +183,11 @@ impl<S: Send + Sync + 'static> Actor<S> {
     fn act(&mut self) {
         for effect in self.state.take_effects() {
             match effect {
-                Effect::Load { id, path } => {
+                Effect::Load { id, path, serial } => {
                     // The queue holds as many as there are threads, and one of them is free: this
                     // does not wait. It fails only when every thread is gone, and none ever ends
                     // before this sender.
-                    if self.jobs.send(LoadJob { id, path }).is_err() {
+                    if self.jobs.send(LoadJob { id, path, serial }).is_err() {
                         tracing::error!("the load threads are gone");
                     }
                 }

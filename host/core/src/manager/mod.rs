@@ -14,6 +14,7 @@
 //! handles that are still out keep their servables.
 
 mod actor;
+mod catalog;
 mod model;
 mod published;
 mod state;
@@ -27,15 +28,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tensorgate_types::{Error, ModelSpec, ModelVersionStatus};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::handle::ServableHandle;
 use crate::loader::ServableFactory;
 use crate::policy::VersionPolicy;
-use crate::readiness::Readiness;
+use crate::readiness::{ModelReadiness, Readiness};
 use crate::source::{Aspirations, Source};
 use crate::threads::{spawn_loaders, spawn_unloaders};
 use actor::{Actor, Command};
+pub use catalog::{Catalog, CatalogEntry, CatalogOptions};
 use published::Published;
 use state::{ManagerState, Rules};
 
@@ -218,37 +220,27 @@ impl<S: Send + Sync + 'static> Manager<S> {
         self.published.load().readiness()
     }
 
-    /// Replaces the labels of a model, all or none. With `allow_unavailable`, a label that is new
-    /// or does not move may point at a version that is not available (yet).
-    ///
-    /// # Errors
-    /// `FAILED_PRECONDITION` when a label points at a version that is not available;
-    /// `UNAVAILABLE` after a shutdown.
-    pub async fn set_labels(
-        &self,
-        name: &str,
-        labels: BTreeMap<String, i64>,
-        allow_unavailable: bool,
-    ) -> Result<(), Error> {
-        let (done, result) = oneshot::channel();
-        let command = Command::SetLabels {
-            name: name.to_owned(),
-            labels,
-            allow_unavailable,
-            done,
-        };
-        let gone = || Error::unavailable("the server is shutting down");
-        self.commands.send(command).await.map_err(|_| gone())?;
-        result.await.map_err(|_| gone())?
-    }
-
     /// Waits until each of these models has a version available, or has nothing left to wait for:
-    /// all that is wanted has failed, or there is nothing there. So a broken or missing model holds
-    /// no other one up. Returns how each was when it settled.
+    /// the first attempt to load what is wanted has failed, or there is nothing there. So a broken
+    /// or missing model holds no other one up. Returns how each was when it settled.
     ///
     /// Waits without limit for a load that does not end. A model that was never added counts as
     /// one without versions. Ends early when the manager shuts down.
     pub async fn wait_until_settled(&self, names: &[impl AsRef<str> + Sync]) -> Readiness {
+        self.wait_until(names, ModelReadiness::is_settled).await
+    }
+
+    /// As [`Self::wait_until_settled`], but waits for the last attempt to load, and not only for
+    /// the first one.
+    pub async fn wait_until_final(&self, names: &[impl AsRef<str> + Sync]) -> Readiness {
+        self.wait_until(names, ModelReadiness::is_final).await
+    }
+
+    async fn wait_until(
+        &self,
+        names: &[impl AsRef<str> + Sync],
+        is_enough: fn(&ModelReadiness) -> bool,
+    ) -> Readiness {
         let mut waiting: BTreeSet<&str> = names.iter().map(AsRef::as_ref).collect();
         let mut settled = Readiness::default();
         let mut pictures = self.pictures.clone();
@@ -257,11 +249,11 @@ impl<S: Send + Sync + 'static> Manager<S> {
             // The picture must not be kept while waiting: it pins the versions in it.
             waiting.retain(|name| {
                 let readiness = self.published.load().readiness_of(name);
-                let is_settled = readiness.is_settled();
-                if is_settled {
+                let is_enough = is_enough(&readiness);
+                if is_enough {
                     settled.models.insert((*name).to_owned(), readiness);
                 }
-                !is_settled
+                !is_enough
             });
             if waiting.is_empty() {
                 return settled;
@@ -291,6 +283,14 @@ impl<S: Send + Sync + 'static> Manager<S> {
         let _ = self.commands.send(Command::Shutdown).await;
         let mut pictures = self.pictures.clone();
         while pictures.changed().await.is_ok() {}
+    }
+
+    /// Drives `watch` until the manager shuts down, or somebody stops it.
+    fn spawn_source(&self, watch: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        let mut sources = self.lock_sources();
+        // Those that were stopped.
+        while sources.try_join_next().is_some() {}
+        sources.spawn(watch)
     }
 
     fn lock_sources(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tensorgate_types::{Error, ModelSpec, ModelVersionStatus, ServableState, VersionChoice};
 
-use super::model::ManagedModel;
+use super::model::{ManagedModel, Progress};
 use crate::handle::{Instance, ServableHandle};
 use crate::readiness::{ModelReadiness, Readiness};
 
@@ -23,6 +23,10 @@ pub(super) struct PublishedModel<S> {
     is_configured: bool,
     is_scanned: bool,
     awaits_first_load: bool,
+    progress: (Option<i64>, Progress),
+    version_progress: BTreeMap<i64, Progress>,
+    /// Until its source has looked, a version that is not listed may still come.
+    others: Progress,
 }
 
 impl<S> PublishedModel<S> {
@@ -43,6 +47,17 @@ impl<S> PublishedModel<S> {
             is_configured: model.is_configured,
             is_scanned: model.is_scanned,
             awaits_first_load: model.awaits_first_load(),
+            progress: model.progress(),
+            version_progress: model
+                .versions
+                .keys()
+                .map(|version| (*version, model.version_progress(*version)))
+                .collect(),
+            others: if model.is_scanned {
+                Progress::Absent
+            } else {
+                Progress::Pending
+            },
         }
     }
 
@@ -55,6 +70,16 @@ impl<S> PublishedModel<S> {
         self.instances
             .iter()
             .find(|instance| instance.id().version == version)
+    }
+
+    /// How far the model is, and which version says so.
+    pub(super) fn progress(&self) -> &(Option<i64>, Progress) {
+        &self.progress
+    }
+
+    /// How far a version is.
+    pub(super) fn version_progress(&self, version: i64) -> &Progress {
+        self.version_progress.get(&version).unwrap_or(&self.others)
     }
 
     /// Whether it is too early to say that this is not there.

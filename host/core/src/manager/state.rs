@@ -10,6 +10,7 @@
 //! An attempt that has begun is never taken back; one that has not, is, as soon as its version is
 //! not wanted any more.
 
+mod configure;
 mod loads;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,12 +23,18 @@ use super::model::{Attempt, ManagedModel, ManagedVersion};
 use crate::lifecycle::{IllegalTransition, Lifecycle};
 use crate::policy::{Action, VersionPolicy};
 use crate::source::AspiredVersions;
+pub(crate) use configure::Change;
 
 /// What has to be done outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Give this to a load thread; one is free.
-    Load { id: ServableId, path: PathBuf },
+    Load {
+        id: ServableId,
+        path: PathBuf,
+        /// To be handed back when the attempt has ended.
+        serial: u64,
+    },
     /// Say when this much time has passed.
     RetryAfter { id: ServableId, delay: Duration },
     /// That is not needed any more.
@@ -53,6 +60,12 @@ pub(crate) struct ManagerState {
     /// Who waits for a load thread.
     queue: VecDeque<ServableId>,
     running: usize,
+    /// Of the last attempt that was begun.
+    serial: u64,
+    /// Servables that are loaded and not of use any more, because another one answers instead.
+    replaced: usize,
+    /// Models that are configured no more and have nothing loaded, the first to go in front.
+    over: VecDeque<String>,
     is_closing: bool,
     effects: Vec<Effect>,
     changed: BTreeSet<String>,
@@ -65,6 +78,9 @@ impl ManagerState {
             models: BTreeMap::new(),
             queue: VecDeque::new(),
             running: 0,
+            serial: 0,
+            replaced: 0,
+            over: VecDeque::new(),
             is_closing: false,
             effects: Vec::new(),
             changed: BTreeSet::new(),
@@ -89,7 +105,9 @@ impl ManagerState {
 
     /// Whether nothing is loaded, loading or going.
     pub(crate) fn is_empty(&self) -> bool {
-        self.models.values().all(|model| model.versions.is_empty())
+        self.running == 0
+            && self.replaced == 0
+            && self.models.values().all(|model| model.versions.is_empty())
     }
 
     // --- Events ---
@@ -117,6 +135,7 @@ impl ManagerState {
         let model = self.models.entry(name.clone()).or_default();
         model.is_configured = true;
         model.is_scanned = true;
+        model.is_unreadable = false;
         let unwanted: Vec<i64> = model
             .versions
             .keys()
@@ -137,17 +156,36 @@ impl ManagerState {
         let model = self.models.entry(name.to_owned()).or_default();
         model.is_configured = true;
         model.is_scanned = true;
+        model.is_unreadable = true;
         self.changed.insert(name.to_owned());
     }
 
-    /// An attempt to load has ended.
-    pub(crate) fn load_ended(&mut self, id: &ServableId, result: Result<(), Error>) {
+    /// An attempt to load has ended. Whether what it brought is of use.
+    pub(crate) fn load_ended(
+        &mut self,
+        id: &ServableId,
+        serial: u64,
+        result: Result<(), Error>,
+    ) -> bool {
         self.running = self.running.saturating_sub(1);
+        let counts = self
+            .version(id)
+            .is_some_and(|managed| managed.attempt == Attempt::Running && managed.serial == serial);
         match result {
-            Ok(()) => self.loaded(id),
-            Err(error) => self.attempt_failed(id, error),
+            Ok(()) if counts => self.loaded(id),
+            Err(error) if counts => self.attempt_failed(id, error),
+            // Meanwhile the version is wanted from elsewhere, or not any more.
+            Ok(()) => self.replaced += 1,
+            Err(_) => {}
         }
         self.settle(&id.name);
+        counts
+    }
+
+    /// A servable that was of no use any more is freed.
+    pub(crate) fn replaced_dropped(&mut self, id: &ServableId) {
+        tracing::info!("Done unloading a replaced instance of servable version {id}");
+        self.replaced = self.replaced.saturating_sub(1);
     }
 
     /// It is time for the next attempt.
@@ -174,34 +212,6 @@ impl ManagerState {
         tracing::info!("Done unloading servable version {id}");
         self.step(id, Lifecycle::finish_unload);
         self.settle(&id.name);
-    }
-
-    /// Replaces the labels of a model, all or none.
-    pub(crate) fn set_labels(
-        &mut self,
-        name: &str,
-        labels: BTreeMap<String, i64>,
-        allow_unavailable: bool,
-    ) -> Result<(), Error> {
-        if self.is_closing {
-            return Err(Error::unavailable("the server is shutting down"));
-        }
-        let model = self.models.get(name);
-        for (label, version) in &labels {
-            let is_available = model.is_some_and(|model| model.is_available(*version));
-            let before = model.and_then(|model| model.labels.get(label));
-            // A label that clients use already must not be moved to where nothing answers.
-            let may_wait = allow_unavailable && before.is_none_or(|before| before == version);
-            if !is_available && !may_wait {
-                return Err(Error::failed_precondition(format!(
-                    "Request to assign label to version {version} of model {name}, which is not \
-                     currently available for inference"
-                )));
-            }
-        }
-        self.models.entry(name.to_owned()).or_default().labels = labels;
-        self.changed.insert(name.to_owned());
-        Ok(())
     }
 
     /// Nothing is wanted any more, and nothing will be.
@@ -235,12 +245,14 @@ impl ManagerState {
             None => {
                 model.versions.insert(version, ManagedVersion::new(path));
             }
-            Some(managed) if managed.is_aspired => {}
             Some(managed) => match managed.lifecycle {
                 // Going: it is made anew when it is gone.
                 Lifecycle::Quiescing | Lifecycle::Unloading => managed.again = Some(path),
                 // Its end has not begun: it simply goes on.
-                _ => managed.is_aspired = true,
+                _ => {
+                    managed.is_aspired = true;
+                    self.move_to(&ServableId::new(name, version), path);
+                }
             },
         }
     }
@@ -252,6 +264,14 @@ impl ManagerState {
         };
         managed.is_aspired = false;
         managed.again = None;
+        if managed.replacement.is_some() {
+            self.abandon_attempt(id);
+            if let Some(managed) = self.version(id) {
+                managed.replacement = None;
+                managed.last_error = None;
+            }
+            return;
+        }
         let attempt = managed.attempt;
         match attempt {
             // Nothing waits for anything, or a load thread has it and will tell.
@@ -284,9 +304,10 @@ impl ManagerState {
         self.changed.insert(name.to_owned());
         loop {
             self.bury_ended(name);
-            let Some(model) = self.models.get(name) else {
-                return;
+            let Some(model) = self.models.get_mut(name) else {
+                break;
             };
+            model.resolve_labels();
             // Ends: every action takes a version out of the state in which policies act on it.
             match self.rules.policy.next_action(&model.snapshots()) {
                 Some(Action::Load(version)) => self.approve(ServableId::new(name, version)),
@@ -295,6 +316,7 @@ impl ManagerState {
             }
         }
         self.start_loads();
+        self.forget_if_over(name);
     }
 
     fn bury_ended(&mut self, name: &str) {
@@ -348,6 +370,15 @@ impl ManagerState {
             debug_assert!(false, "{id}: {refused}");
             tracing::error!("servable version {id}: {refused}");
         }
+    }
+}
+
+#[cfg(test)]
+impl ManagerState {
+    /// As [`Self::load_ended`], of the attempt that counts.
+    fn last_load_ended(&mut self, id: &ServableId, result: Result<(), Error>) {
+        let serial = self.version(id).map_or(0, |managed| managed.serial);
+        self.load_ended(id, serial, result);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The manager as a whole, with loads that end when the test says so and a paused clock: swaps
 //! here, the rest in the modules below.
 
+mod catalog;
 mod ends;
 mod file_system;
 mod loads;

@@ -113,6 +113,40 @@ impl Source for FileSystemSource {
     }
 }
 
+/// Watches models one by one, for a catalog that changes.
+#[derive(Debug)]
+pub(crate) struct Watches {
+    polling: Polling,
+    scans: Arc<Semaphore>,
+}
+
+impl Watches {
+    pub(crate) fn new(polling: Polling) -> Self {
+        Self {
+            polling,
+            scans: Arc::new(Semaphore::new(MAX_CONCURRENT_SCANS)),
+        }
+    }
+
+    /// Polls the base path of a model for as long as the future is driven; not at all where
+    /// polling is switched off.
+    pub(crate) fn watch(
+        &self,
+        servable: MonitoredServable,
+        aspirations: Aspirations,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let is_off = self.polling == Polling::Never;
+        let interval = self.polling.interval();
+        let poller = Poller::new(servable, interval.unwrap_or_default());
+        let scans = Arc::clone(&self.scans);
+        async move {
+            if !is_off {
+                watch(poller, interval, scans, aspirations).await;
+            }
+        }
+    }
+}
+
 /// Polls one model for as long as anybody listens.
 async fn watch(
     mut poller: Poller,

@@ -17,7 +17,9 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
+pub(crate) use file_system::Watches;
 pub use file_system::{FileSystemSource, MonitoredServable, Polling};
+pub(crate) use poller::versions_in;
 pub use scan::{Scan, parse_version, scan};
 pub use select::{Selection, ServableVersionPolicy};
 
@@ -49,15 +51,38 @@ pub(crate) enum Wish {
     Unreadable(String),
 }
 
+impl Wish {
+    /// The model that it is about.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Versions(versions) => &versions.name,
+            Self::Unreadable(name) => name,
+        }
+    }
+}
+
 /// Where a source leaves its wishes.
 #[derive(Debug, Clone)]
 pub struct Aspirations {
-    wishes: mpsc::Sender<Wish>,
+    wishes: mpsc::Sender<(u64, Wish)>,
+    /// Of the configuration that it speaks for: the manager hears no other.
+    generation: u64,
 }
 
 impl Aspirations {
-    pub(crate) fn new(wishes: mpsc::Sender<Wish>) -> Self {
-        Self { wishes }
+    pub(crate) fn new(wishes: mpsc::Sender<(u64, Wish)>) -> Self {
+        Self {
+            wishes,
+            generation: 0,
+        }
+    }
+
+    /// The same, for a configuration.
+    pub(crate) fn of_generation(&self, generation: u64) -> Self {
+        Self {
+            wishes: self.wishes.clone(),
+            generation,
+        }
     }
 
     /// Says which versions of a model are wanted. Waits while the manager has many wishes before
@@ -74,7 +99,7 @@ impl Aspirations {
 
     async fn send(&self, wish: Wish) {
         // Without a manager there is nobody to want anything: the source is about to be dropped.
-        let _ = self.wishes.send(wish).await;
+        let _ = self.wishes.send((self.generation, wish)).await;
     }
 }
 

@@ -165,6 +165,12 @@ impl Poller {
     }
 }
 
+/// The versions in a base path, as numbers. Blocks as long as the file system does.
+pub(crate) fn versions_in(base_path: &Path) -> io::Result<BTreeSet<i64>> {
+    let found = scan(list(base_path)?);
+    Ok(found.versions.into_keys().collect())
+}
+
 /// The names in a directory. A name that is not UTF-8 is no number either.
 fn list(base_path: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();

@@ -13,6 +13,8 @@ pub enum ServableVersionPolicy {
     All,
     /// These, as far as they exist.
     Specific(Vec<i64>),
+    /// What either of two chooses: on the way from one to the other.
+    Either(Box<(Self, Self)>),
 }
 
 /// The highest version only.
@@ -50,6 +52,12 @@ impl ServableVersionPolicy {
                 warnings: Vec::new(),
             },
             Self::Specific(wanted) => select_specific(name, wanted, existing),
+            Self::Either(two) => {
+                let (mut one, other) = (two.0.select(name, existing), two.1.select(name, existing));
+                one.versions.extend(other.versions);
+                one.warnings.extend(other.warnings);
+                one
+            }
         }
     }
 }

@@ -22,34 +22,45 @@ impl ManagerState {
             let Some(managed) = self.version(&id) else {
                 continue;
             };
-            if managed.attempts == 0 {
+            let retry = managed.attempts;
+            let is_first = matches!(managed.lifecycle, Lifecycle::LoadApproved);
+            if retry == 0 {
                 tracing::info!("Loading servable version {id}");
-                self.step(&id, Lifecycle::start_load);
             } else {
-                let retry = managed.attempts;
                 tracing::info!("Retrying of Loading servable: {id} retry: {retry}");
             }
+            if is_first {
+                self.step(&id, Lifecycle::start_load);
+            }
+            self.serial += 1;
+            let serial = self.serial;
             let Some(managed) = self.version(&id) else {
                 continue;
             };
             managed.attempts += 1;
             managed.attempt = Attempt::Running;
-            let path = managed.path.clone();
+            managed.serial = serial;
+            let path = managed.replacement.as_ref().unwrap_or(&managed.path);
+            let path = path.clone();
             self.running += 1;
             self.changed.insert(id.name.clone());
-            self.effects.push(Effect::Load { id, path });
+            self.effects.push(Effect::Load { id, path, serial });
         }
     }
 
     /// An attempt has succeeded.
     pub(super) fn loaded(&mut self, id: &ServableId) {
         let Some(managed) = self.version(id) else {
-            // Cannot be: a version that is on a load thread is remembered. Do not keep it.
-            self.effects.push(Effect::Release(id.clone()));
             return;
         };
         managed.attempt = Attempt::None;
         managed.last_error = None;
+        if let Some(path) = managed.replacement.take() {
+            managed.path = path;
+            self.replaced += 1;
+            tracing::info!("Successfully loaded servable version {id} from its new path");
+            return;
+        }
         self.step(id, Lifecycle::finish_load);
         let policy = self.rules.policy;
         let Some(model) = self.models.get_mut(&id.name) else {
@@ -77,6 +88,7 @@ impl ManagerState {
             return;
         };
         managed.attempt = Attempt::None;
+        let is_replacement = managed.replacement.is_some();
         if managed.is_aspired && managed.attempts <= max_retries {
             managed.last_error = Some(error);
             managed.attempt = Attempt::Resting;
@@ -92,6 +104,14 @@ impl ManagerState {
             );
         } else {
             tracing::info!("Retrying of Loading servable: {id} was cancelled.");
+        }
+        if is_replacement {
+            // What answers goes on answering.
+            tracing::error!("Servable {id} cannot be loaded from its new path: {error}");
+            if let Some(managed) = self.version(id) {
+                managed.last_error = Some(error);
+            }
+            return;
         }
         self.fail(id, error);
     }

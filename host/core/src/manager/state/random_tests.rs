@@ -63,7 +63,7 @@ impl World {
             Happening::LoadEnds { which, succeeds } => {
                 if let Some(id) = take(&mut self.running, which) {
                     let result = if succeeds { Ok(()) } else { Err(broken()) };
-                    self.state.load_ended(&id, result);
+                    self.state.last_load_ended(&id, result);
                 }
             }
             Happening::RetryIsDue(which) => {

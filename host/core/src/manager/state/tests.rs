@@ -44,7 +44,7 @@ fn effects(state: &mut ManagerState) -> Vec<String> {
         .take_effects()
         .into_iter()
         .map(|effect| match effect {
-            Effect::Load { id, path } => {
+            Effect::Load { id, path, .. } => {
                 assert_eq!(path, PathBuf::from(format!("/{}/{}", id.name, id.version)));
                 format!("load {}", id.version)
             }
@@ -79,7 +79,7 @@ fn serving(rules: Rules, versions: &[i64]) -> ManagerState {
     let mut state = ManagerState::new(rules);
     state.aspire(list("m", versions));
     for version in versions.iter().rev() {
-        state.load_ended(&id(*version), Ok(()));
+        state.last_load_ended(&id(*version), Ok(()));
     }
     state.take_effects();
     state
@@ -91,7 +91,7 @@ fn swaps_in_one_step_once_the_new_version_is_loaded() {
     state.aspire(list("m", &[2]));
     assert_eq!(effects(&mut state), ["load 2"]);
     assert_eq!(seen(&state), "2 LOADING, 1 AVAILABLE");
-    state.load_ended(&id(2), Ok(()));
+    state.last_load_ended(&id(2), Ok(()));
     assert_eq!(effects(&mut state), ["release 1"]);
     assert_eq!(seen(&state), "2 AVAILABLE, 1 UNLOADING");
     state.quiesced(&id(1));
@@ -106,7 +106,7 @@ fn keeps_the_old_version_when_the_new_one_fails() {
     let mut state = serving(rules(), &[1]);
     state.aspire(list("m", &[2]));
     for attempt in 1..=2 {
-        state.load_ended(&id(2), Err(broken()));
+        state.last_load_ended(&id(2), Err(broken()));
         assert_eq!(seen(&state), "2 LOADING, 1 AVAILABLE", "attempt {attempt}");
         state.retry_due(&id(2));
     }
@@ -114,7 +114,7 @@ fn keeps_the_old_version_when_the_new_one_fails() {
         effects(&mut state),
         ["load 2", "retry 2", "load 2", "retry 2", "load 2"]
     );
-    state.load_ended(&id(2), Err(broken()));
+    state.last_load_ended(&id(2), Err(broken()));
     assert_eq!(effects(&mut state), Vec::<String>::new());
     assert_eq!(seen(&state), "2 END, 1 AVAILABLE");
     assert_eq!(
@@ -130,7 +130,7 @@ fn failed_version_is_loaded_again_only_after_it_was_away() {
         ..rules()
     });
     state.aspire(list("m", &[1]));
-    state.load_ended(&id(1), Err(broken()));
+    state.last_load_ended(&id(1), Err(broken()));
     assert_eq!(effects(&mut state), ["load 1"]);
     state.aspire(list("m", &[1]));
     assert_eq!(effects(&mut state), Vec::<String>::new());
@@ -148,7 +148,7 @@ fn rolls_back_to_a_version_that_must_be_loaded_first() {
     state.aspire(list("m", &[1]));
     assert_eq!(effects(&mut state), ["load 1"]);
     assert_eq!(seen(&state), "2 AVAILABLE, 1 LOADING");
-    state.load_ended(&id(1), Ok(()));
+    state.last_load_ended(&id(1), Ok(()));
     assert_eq!(effects(&mut state), ["release 2"]);
 }
 
@@ -156,7 +156,7 @@ fn rolls_back_to_a_version_that_must_be_loaded_first() {
 fn rolls_back_to_the_version_that_still_serves() {
     let mut state = serving(rules(), &[1]);
     state.aspire(list("m", &[2]));
-    state.load_ended(&id(2), Err(broken()));
+    state.last_load_ended(&id(2), Err(broken()));
     state.aspire(list("m", &[1]));
     assert_eq!(effects(&mut state), ["load 2", "retry 2", "call off 2"]);
     assert_eq!(seen(&state), "2 END, 1 AVAILABLE");
@@ -187,7 +187,7 @@ fn version_wanted_again_waits_until_the_old_instance_is_gone() {
 fn another_version_answers_while_the_wanted_one_comes_back() {
     let mut state = serving(rules(), &[3]);
     state.aspire(list("m", &[2]));
-    state.load_ended(&id(2), Ok(()));
+    state.last_load_ended(&id(2), Ok(()));
     assert_eq!(effects(&mut state), ["load 2", "release 3"]);
     state.aspire(list("m", &[3]));
     assert_eq!(effects(&mut state), Vec::<String>::new());
@@ -195,7 +195,7 @@ fn another_version_answers_while_the_wanted_one_comes_back() {
     state.quiesced(&id(3));
     state.dropped(&id(3));
     assert_eq!(effects(&mut state), ["load 3"]);
-    state.load_ended(&id(3), Ok(()));
+    state.last_load_ended(&id(3), Ok(()));
     assert_eq!(effects(&mut state), ["release 2"]);
 }
 
@@ -221,7 +221,7 @@ fn version_waiting_for_a_thread_is_called_off_when_unwanted() {
     assert_eq!(effects(&mut state), ["load 2"]);
     state.aspire(list("m", &[2]));
     assert_eq!(seen(&state), "2 LOADING, 1 END");
-    state.load_ended(&id(2), Ok(()));
+    state.last_load_ended(&id(2), Ok(()));
     assert_eq!(effects(&mut state), Vec::<String>::new());
 }
 
@@ -229,7 +229,7 @@ fn version_waiting_for_a_thread_is_called_off_when_unwanted() {
 fn version_unwanted_between_attempts_ends_with_its_last_error() {
     let mut state = ManagerState::new(rules());
     state.aspire(list("m", &[1]));
-    state.load_ended(&id(1), Err(broken()));
+    state.last_load_ended(&id(1), Err(broken()));
     state.aspire(list("m", &[]));
     assert_eq!(effects(&mut state), ["load 1", "retry 1", "call off 1"]);
     assert_eq!(seen(&state), "1 END");
@@ -248,7 +248,7 @@ fn unwanted_load_is_not_retried_and_its_success_is_not_shown() {
         let mut state = ManagerState::new(rules());
         state.aspire(list("m", &[1]));
         state.aspire(list("m", &[]));
-        state.load_ended(&id(1), result);
+        state.last_load_ended(&id(1), result);
         assert_eq!(effects(&mut state), expected);
         assert_eq!(seen(&state), end);
     }
@@ -259,7 +259,7 @@ fn versions_that_come_faster_than_they_load_still_replace_each_other() {
     let mut state = serving(rules(), &[1]);
     state.aspire(list("m", &[2]));
     state.aspire(list("m", &[3]));
-    state.load_ended(&id(2), Ok(()));
+    state.last_load_ended(&id(2), Ok(()));
     assert_eq!(effects(&mut state), ["load 2", "load 3", "release 1"]);
     assert_eq!(seen(&state), "3 LOADING, 2 AVAILABLE, 1 UNLOADING");
 }
@@ -273,7 +273,7 @@ fn resting_version_occupies_no_load_thread() {
     state.aspire(list("bad", &[1]));
     state.aspire(list("m", &[7]));
     assert_eq!(effects(&mut state), ["load 1"]);
-    state.load_ended(&ServableId::new("bad", 1), Err(broken()));
+    state.last_load_ended(&ServableId::new("bad", 1), Err(broken()));
     assert_eq!(effects(&mut state), ["retry 1", "load 7"]);
 }
 
@@ -298,10 +298,10 @@ fn resource_preserving_waits_for_memory() {
 fn lists_the_last_ended_versions_only() {
     let mut state = ManagerState::new(rules());
     state.aspire(list("m", &[0]));
-    state.load_ended(&id(0), Ok(()));
+    state.last_load_ended(&id(0), Ok(()));
     for version in 1..=200 {
         state.aspire(list("m", &[version]));
-        state.load_ended(&id(version), Ok(()));
+        state.last_load_ended(&id(version), Ok(()));
         state.quiesced(&id(version - 1));
         state.dropped(&id(version - 1));
     }
@@ -313,57 +313,63 @@ fn lists_the_last_ended_versions_only() {
 }
 
 #[test]
-fn labels_point_at_available_versions_only() {
-    let labels = |pairs: &[(&str, i64)]| -> BTreeMap<String, i64> {
-        pairs
-            .iter()
-            .map(|(label, version)| ((*label).to_owned(), *version))
-            .collect()
-    };
+fn labels_move_when_their_version_answers() {
     let mut state = serving(rules(), &[1, 2]);
-    let refused = "FAILED_PRECONDITION: Request to assign label to version 3 of model m, which is \
-                   not currently available for inference";
-    for (title, pairs, allow, expected) in [
-        ("available", labels(&[("stable", 1)]), false, Ok(())),
-        ("move", labels(&[("stable", 2)]), false, Ok(())),
-        ("not there", labels(&[("next", 3)]), false, Err(refused)),
+    for (generation, title, pairs, expected) in [
+        (1, "available", &[("stable", 1)][..], &[("stable", 1)][..]),
+        (2, "move", &[("stable", 2)], &[("stable", 2)]),
+        (3, "waits where it was", &[("stable", 3)], &[("stable", 2)]),
+        (4, "new", &[("next", 3)], &[("next", 3)]),
+        (5, "nothing to keep", &[("next", 4)], &[("next", 4)]),
+        (6, "none", &[], &[]),
         (
-            "a known label moves away",
-            labels(&[("stable", 3)]),
-            true,
-            Err(refused),
+            7,
+            "again",
+            &[("stable", 1), ("next", 5)],
+            &[("stable", 1), ("next", 5)],
         ),
-        (
-            "new label, allowed",
-            labels(&[("stable", 2), ("next", 3)]),
-            true,
-            Ok(()),
-        ),
-        ("unchanged, allowed", labels(&[("next", 3)]), true, Ok(())),
-        (
-            "unchanged, not allowed",
-            labels(&[("next", 3)]),
-            false,
-            Err(refused),
-        ),
-        ("none", labels(&[]), false, Ok(())),
+        (8, "one waits", &[("stable", 5)], &[("stable", 1)]),
     ] {
-        let before = state.model("m").unwrap().labels.clone();
-        let result = state.set_labels("m", pairs.clone(), allow);
-        let after = &state.model("m").unwrap().labels;
+        let labels = |pairs: &[(&str, i64)]| -> BTreeMap<String, i64> {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(label, to)| ((*label).to_owned(), *to))
+                .collect()
+        };
+        state.configure(Change {
+            generation,
+            updated: Vec::new(),
+            removed: Vec::new(),
+            labels: BTreeMap::from([("m".to_owned(), labels(pairs))]),
+        });
         assert_eq!(
-            result.clone().map_err(|e| e.to_string()),
-            expected.map_err(str::to_owned),
-            "{title}"
-        );
-        assert_eq!(
-            after,
-            if result.is_ok() { &pairs } else { &before },
+            state.model("m").unwrap().labels,
+            labels(expected),
             "{title}"
         );
     }
-    let unknown = state.set_labels("nobody", labels(&[("stable", 1)]), false);
-    assert!(unknown.is_err());
+    state.aspire(list("m", &[2, 5]));
+    state.last_load_ended(&id(5), Ok(()));
+    assert_eq!(state.model("m").unwrap().labels["stable"], 5);
+}
+
+#[test]
+fn wishes_of_another_configuration_are_stale() {
+    let mut state = ManagerState::new(rules());
+    assert!(!state.is_stale(0, "m"));
+    state.configure(Change {
+        generation: 3,
+        updated: vec!["m".to_owned()],
+        removed: Vec::new(),
+        labels: BTreeMap::new(),
+    });
+    for (generation, name, expected) in [(2, "m", true), (3, "m", false), (3, "gone", true)] {
+        assert_eq!(
+            state.is_stale(generation, name),
+            expected,
+            "{generation} {name}"
+        );
+    }
 }
 
 #[test]
@@ -383,7 +389,7 @@ fn closing_calls_off_everything_that_can_be() {
     assert_eq!(seen(&state), "3 LOADING, 2 END, 1 UNLOADING");
     state.aspire(list("m", &[9]));
     assert_eq!(effects(&mut state), Vec::<String>::new());
-    state.load_ended(&id(3), Ok(()));
+    state.last_load_ended(&id(3), Ok(()));
     assert_eq!(effects(&mut state), ["release 3"]);
     assert!(!state.is_empty());
     for version in [1, 3] {

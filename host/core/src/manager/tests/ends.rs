@@ -88,11 +88,6 @@ async fn nothing_new_is_taken_while_shutting_down() {
         async move { manager.shutdown().await }
     });
     until(&manager, "m", "1 UNLOADING").await;
-    let labels = BTreeMap::from([("stable".to_owned(), 1)]);
-    assert_eq!(
-        message(manager.set_labels("m", labels, true).await),
-        "UNAVAILABLE: the server is shutting down"
-    );
     aspire(&manager, "m", &[1, 2]).await;
     drop(handle);
     ending.await.unwrap();

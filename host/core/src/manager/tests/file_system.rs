@@ -12,17 +12,17 @@ use super::*;
 use crate::readiness::ModelReadiness;
 use crate::source::{FileSystemSource, MonitoredServable, Polling, ServableVersionPolicy};
 
-const HOUR: Duration = Duration::from_secs(3600);
-const HOURLY: Polling = Polling::Every(HOUR);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOURLY: Polling = Polling::Every(HOUR);
 
 /// Base paths of models, below one directory.
-struct Disk {
-    root: TempDir,
+pub(super) struct Disk {
+    pub(super) root: TempDir,
 }
 
 impl Disk {
     /// Models with these versions.
-    fn with(models: &[(&str, &[&str])]) -> Self {
+    pub(super) fn with(models: &[(&str, &[&str])]) -> Self {
         let disk = Self {
             root: tempfile::tempdir().unwrap(),
         };
@@ -35,17 +35,17 @@ impl Disk {
         disk
     }
 
-    fn base_path(&self, model: &str) -> std::path::PathBuf {
+    pub(super) fn base_path(&self, model: &str) -> std::path::PathBuf {
         self.root.path().join(model)
     }
 
-    fn add(&self, model: &str, version: &str) {
+    pub(super) fn add(&self, model: &str, version: &str) {
         let path = self.base_path(model).join(version);
         fs::create_dir(&path).unwrap();
         fs::write(path.join("saved_model.pb"), b"model").unwrap();
     }
 
-    fn remove(&self, model: &str, version: &str) {
+    pub(super) fn remove(&self, model: &str, version: &str) {
         fs::remove_dir_all(self.base_path(model).join(version)).unwrap();
     }
 
@@ -71,7 +71,7 @@ impl Disk {
     }
 }
 
-fn answers(manager: &Manager<FakeServable>, model: &str) -> Option<i64> {
+pub(super) fn answers(manager: &Manager<FakeServable>, model: &str) -> Option<i64> {
     let spec = ModelSpec {
         name: model.to_owned(),
         version: VersionChoice::Latest,

@@ -16,6 +16,9 @@ async fn rests_between_attempts_and_says_loading_meanwhile() {
         let minutes = u64::try_from(attempt - 1).unwrap();
         assert_eq!(began.elapsed().as_secs(), 60 * minutes, "{attempt}");
         assert_eq!(seen(&manager, "m"), "1 LOADING");
+        let said = manager.status("m", None).unwrap()[0].status.clone();
+        let expected = Err((ErrorCode::DataLoss, "broken".to_owned()));
+        assert_eq!(said, if attempt == 1 { Ok(()) } else { expected });
         factory.fail(&id(1), broken());
     }
     factory.until_attempts(&id(1), 6).await;

@@ -128,26 +128,3 @@ async fn model_without_versions_is_not_found_once_that_is_known() {
         "NOT_FOUND: Servable not found for request: Latest(m)"
     );
 }
-
-#[tokio::test(start_paused = true)]
-async fn label_leads_to_its_version() {
-    let (manager, factory) = serving_one().await;
-    let labels = |version| BTreeMap::from([("stable".to_owned(), version)]);
-    let by_label = spec(VersionChoice::Label("stable".to_owned()));
-    manager.set_labels("m", labels(1), false).await.unwrap();
-    assert_eq!(manager.lookup(&by_label).unwrap().id(), &id(1));
-    factory.allow(&id(2));
-    aspire(&manager, "m", &[2]).await;
-    until(&manager, "m", "2 AVAILABLE, 1 END").await;
-    assert_eq!(
-        message(manager.lookup(&by_label)),
-        "NOT_FOUND: Servable not found for request: Specific(m, 1)"
-    );
-    assert_eq!(
-        message(manager.set_labels("m", labels(3), false).await),
-        "FAILED_PRECONDITION: Request to assign label to version 3 of model m, which is not \
-         currently available for inference"
-    );
-    manager.set_labels("m", labels(2), false).await.unwrap();
-    assert_eq!(manager.lookup(&by_label).unwrap().id(), &id(2));
-}
