@@ -85,6 +85,14 @@ pub mod config {
         parse_text("tensorflow.serving.SSLConfig", text)
     }
 
+    /// Parses the message of this full name in protobuf text format.
+    ///
+    /// # Errors
+    /// The position and the reason, when `text` is not one, or no message has the name.
+    pub fn parse<M: Message + Default>(name: &str, text: &str) -> Result<M, String> {
+        parse_text(name, text)
+    }
+
     fn parse_text<M: Message + Default>(name: &str, text: &str) -> Result<M, String> {
         let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| error.to_string())?;
         let descriptor = pool

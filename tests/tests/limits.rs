@@ -214,3 +214,25 @@ fn sigterm_does_not_wait_longer_than_it_may() {
     server.wait_for_line("are cut off");
     assert_eq!(server.wait().code(), Some(0), "{}", server.log());
 }
+
+#[test]
+fn a_model_takes_so_many_requests_at_a_time_as_its_limit_says() {
+    let server = Server::with_model("m", &path("slow"), &["--model_limits=m:concurrency=1"]);
+    let (mut busy, body) = (server.connect(), steps(1_000_000));
+    busy.send("POST", SLOW, &[], body.as_bytes())
+        .expect("it is sent");
+    let refused = loop {
+        let answer = server.post(SLOW, &steps(1));
+        if answer.status != 200 {
+            break answer;
+        }
+        assert!(!busy.has_answer().expect("it is open"), "it was too quick");
+    };
+    assert_eq!(refused.status, 429);
+    let message = "Model m is busy: it takes 1 requests at a time (--model_limits)";
+    assert_eq!(refused.body, error(message));
+    // The status of a busy model can be had.
+    assert_eq!(server.get(STATUS).status, 200);
+    assert_eq!(busy.answer(false).expect("it is answered").status, 200);
+    assert_eq!(server.post(SLOW, &steps(1)).status, 200);
+}

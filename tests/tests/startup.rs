@@ -113,6 +113,23 @@ fn a_server_that_cannot_start_says_so_as_the_original_does() {
         (
             vec![
                 "--model_base_path=/m".to_owned(),
+                format!("--batching_parameters_file={bad}"),
+            ],
+            "INVALID_ARGUMENT: server_options.batching_parameters_file is set without setting \
+             server_options.enable_batching to true."
+                .to_owned(),
+        ),
+        (
+            vec![
+                "--model_base_path=/m".to_owned(),
+                "--enable_batching".to_owned(),
+                format!("--batching_parameters_file={bad}"),
+            ],
+            format!("INVALID_ARGUMENT: Invalid protobuf file: '{bad}'"),
+        ),
+        (
+            vec![
+                "--model_base_path=/m".to_owned(),
                 "--gateway_component=/not/there".to_owned(),
                 "--port=0".to_owned(),
                 "--rest_api_port=auto".to_owned(),
@@ -279,7 +296,7 @@ fn the_original_s_manner_opens_ports_when_models_answer() {
 }
 
 #[test]
-fn the_original_s_manner_ends_when_its_only_model_is_broken() {
+fn the_original_s_manner_ends_when_a_model_is_broken_if_that_is_wanted() {
     let model_server = ModelServer::new();
     let broken = BasePath::new();
     broken.publish_corrupt("1");
@@ -288,6 +305,7 @@ fn the_original_s_manner_ends_when_its_only_model_is_broken() {
             .command()
             .arg(format!("--model_base_path={}", broken.path().display()))
             .args([
+                "--exit_on_failed_start",
                 "--max_num_load_retries=0",
                 "--port=auto",
                 "--rest_api_port=auto",
@@ -297,6 +315,48 @@ fn the_original_s_manner_ends_when_its_only_model_is_broken() {
     let expected = "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become \
                     available: {{{name: default version: 1} due to error: ";
     assert!(stdout(&output).contains(expected), "{}", stdout(&output));
+}
+
+#[test]
+fn a_failed_first_attempt_ends_the_wait_and_not_the_server() {
+    let model_server = ModelServer::new();
+    let broken = BasePath::new();
+    broken.publish_corrupt("1");
+    // With the defaults there are five more attempts, a minute apart.
+    let server = Server::spawn(
+        model_server
+            .command()
+            .arg(format!("--model_base_path={}", broken.path().display())),
+    );
+    server.wait_for_line(
+        "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: \
+         {{{name: default version: 1} due to error: ",
+    );
+    assert_eq!(server.get("/health/live").status, 200);
+    assert_eq!(server.get("/health/ready").status, 200);
+    let status = server.get("/v1/models/default").body;
+    let status: serde_json::Value = serde_json::from_str(&status).expect("it is JSON");
+    let version = &status["model_version_status"][0];
+    assert_eq!(version["state"], "LOADING", "{status}");
+    assert_ne!(version["status"]["error_code"], "OK", "{status}");
+    assert_ne!(version["status"]["error_message"], "", "{status}");
+    let answer = server.post("/v1/models/default:predict", BODY);
+    assert_eq!(answer.status, 503, "{}", answer.body);
+}
+
+#[test]
+fn variables_of_the_image_name_the_model() {
+    let model = path("half_plus_two");
+    let base = model.parent().expect("it has a parent");
+    let mut command = tensorgate();
+    command
+        .arg("serve")
+        .env("MODEL_NAME", "half_plus_two")
+        .env("MODEL_BASE_PATH", base);
+    let server = Server::spawn(&mut command);
+    server.wait_for_line("Ready in ");
+    let answer = server.post("/v1/models/half_plus_two:predict", BODY);
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What `tensorgate serve` can be told, typed and with defaults. Filled from flags, read by the
 //! wiring; it knows neither how a flag is written nor what is done with it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -68,10 +69,60 @@ impl StrictShapes {
         }
     }
 
+    /// Those of the names that none of the models has.
+    pub(crate) fn unknown<'a>(&'a self, models: &'a [String]) -> impl Iterator<Item = &'a str> {
+        let names = self.names.iter().map(String::as_str);
+        names.filter(move |name| *name != "*" && !models.iter().any(|model| model == name))
+    }
+
     /// Whether this model's are.
     #[must_use]
     pub fn contains(&self, model: &str) -> bool {
         self.all || self.names.iter().any(|name| name == model)
+    }
+}
+
+/// What one model may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ModelLimit {
+    /// How many requests may be in the model at a time.
+    pub concurrency: Option<usize>,
+}
+
+/// What models may take, each by its name; `*` is any that is not named.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ModelLimits(BTreeMap<String, ModelLimit>);
+
+impl ModelLimits {
+    /// From `name:concurrency=8`, several with commas between them.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut limits = BTreeMap::new();
+        for part in list(text) {
+            let (name, settings) = part.split_once(':')?;
+            let mut limit = ModelLimit::default();
+            for setting in settings.split(':') {
+                let (key, value) = setting.split_once('=')?;
+                let value = value.trim();
+                match key.trim() {
+                    "concurrency" => {
+                        limit.concurrency = Some(value.parse().ok().filter(|most| *most > 0)?);
+                    }
+                    _ => return None,
+                }
+            }
+            let name = name.trim().to_owned();
+            if name.is_empty() || limits.insert(name, limit).is_some() {
+                return None;
+            }
+        }
+        Some(Self(limits))
+    }
+
+    /// The limits of this model.
+    #[must_use]
+    pub fn of(&self, model: &str) -> ModelLimit {
+        let limit = self.0.get(model).or_else(|| self.0.get("*"));
+        limit.copied().unwrap_or_default()
     }
 }
 
@@ -89,9 +140,12 @@ pub struct ServeOptions {
     pub rest_api_num_threads: usize,
     pub rest_api_timeout: Option<Duration>,
     pub rest_api_enable_cors_support: bool,
+    pub enable_batching: bool,
+    pub batching_parameters_file: Option<PathBuf>,
     pub model_name: String,
     pub model_base_path: String,
     pub model_config_file: Option<PathBuf>,
+    pub model_config_file_poll: Option<Duration>,
     pub labels_for_unavailable: bool,
     pub num_load_threads: usize,
     pub num_unload_threads: usize,
@@ -138,6 +192,11 @@ pub struct ServeOptions {
     pub run_queue: usize,
     pub strict_shapes: StrictShapes,
     pub drain: Duration,
+    pub reload_timeout: Duration,
+    pub tensor_content: bool,
+    pub check_method_names: bool,
+    pub exit_on_failed_start: bool,
+    pub model_limits: ModelLimits,
     pub log_filter: Option<String>,
 }
 
@@ -150,9 +209,12 @@ impl Default for ServeOptions {
             rest_api_num_threads: 0,
             rest_api_timeout: Some(Duration::from_secs(30)),
             rest_api_enable_cors_support: false,
+            enable_batching: false,
+            batching_parameters_file: None,
             model_name: "default".to_owned(),
             model_base_path: String::new(),
             model_config_file: None,
+            model_config_file_poll: None,
             labels_for_unavailable: false,
             num_load_threads: 0,
             num_unload_threads: 0,
@@ -198,6 +260,11 @@ impl Default for ServeOptions {
             run_queue: 1024,
             strict_shapes: StrictShapes::default(),
             drain: Duration::from_secs(10),
+            reload_timeout: Duration::from_secs(600),
+            exit_on_failed_start: false,
+            tensor_content: false,
+            check_method_names: false,
+            model_limits: ModelLimits::default(),
             log_filter: None,
         }
     }
@@ -241,10 +308,33 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_read_by_model() {
+        let limits = ModelLimits::parse("a:concurrency=8, *:concurrency=1");
+        let limits = limits.unwrap();
+        assert_eq!(limits.of("a").concurrency, Some(8));
+        assert_eq!(limits.of("b").concurrency, Some(1));
+        for bad in [
+            "a",
+            "a:",
+            "a:speed=1",
+            "a:concurrency=0",
+            ":concurrency=1",
+            "a:concurrency=x",
+        ] {
+            assert_eq!(ModelLimits::parse(bad), None, "{bad}");
+        }
+        let twice = "a:concurrency=1,a:concurrency=2";
+        assert_eq!(ModelLimits::parse(twice), None);
+    }
+
+    #[test]
     fn strict_shapes_are_for_some_for_all_or_for_none() {
         assert!(StrictShapes::parse("a, b").contains("b"));
         assert!(!StrictShapes::parse("a,b").contains("c"));
         assert!(StrictShapes::parse("*").contains("c"));
         assert!(!StrictShapes::parse("").contains("c"));
+        let served = ["a".to_owned()];
+        let strict = StrictShapes::parse("a,b,*");
+        assert_eq!(strict.unknown(&served).collect::<Vec<_>>(), ["b"]);
     }
 }

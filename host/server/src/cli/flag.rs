@@ -46,6 +46,18 @@ impl<T> Flag<T> {
         }
     }
 
+    /// Whether a value says what holds anyway.
+    fn is_default(&self, text: &str) -> bool {
+        match self.value {
+            Value::Bool(_) => parse_bool(text) == parse_bool(self.default),
+            Value::Float(_) => text.parse::<f32>().ok() == self.default.parse().ok(),
+            Value::Int32(_) | Value::Int64(_) => {
+                text.parse::<i64>().ok() == self.default.parse().ok()
+            }
+            Value::Text(_) | Value::Other(..) => text == self.default,
+        }
+    }
+
     /// Sets the option from text.
     pub(crate) fn set(&self, options: &mut T, text: &str) -> Result<(), FlagError> {
         let done = match self.value {
@@ -114,7 +126,8 @@ fn expected(kind: &str) -> String {
 pub(crate) struct Found {
     /// Flags that were given, each once, in the order of the table.
     pub(crate) given: Vec<&'static str>,
-    /// Those of them that do nothing.
+    /// Those of them that do nothing, where they were to do something: at its default a flag asks
+    /// for nothing.
     pub(crate) ignored: Vec<&'static str>,
     /// Arguments that are no flags of this command, in their order.
     pub(crate) unknown: Vec<String>,
@@ -131,6 +144,7 @@ pub(crate) fn parse<T>(
 ) -> Result<Found, FlagError> {
     let mut found = Found::default();
     let mut given = vec![false; flags.len()];
+    let mut changes = vec![false; flags.len()];
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let Some(body) = arg.strip_prefix("--") else {
@@ -157,10 +171,12 @@ pub(crate) fn parse<T>(
         };
         flag.set(options, value)?;
         given[index] = true;
+        changes[index] = !flag.is_default(value);
     }
-    for (flag, _) in flags.iter().zip(given).filter(|(_, given)| *given) {
+    let all = flags.iter().zip(given.iter().zip(changes));
+    for (flag, (_, changes)) in all.filter(|(_, (given, _))| **given) {
         found.given.push(flag.name);
-        if !flag.acts {
+        if !flag.acts && changes {
             found.ignored.push(flag.name);
         }
     }
@@ -256,9 +272,12 @@ mod tests {
     #[test]
     fn the_last_one_wins_and_what_does_nothing_is_named_once() {
         let (options, found) =
-            read(&["--number=1", "--a_flag", "--number=2", "--a_flag=0"]).unwrap();
+            read(&["--number=1", "--a_flag=0", "--number=2", "--a_flag"]).unwrap();
         assert_eq!(options.number, 2);
         assert_eq!(found.ignored, ["a_flag"]);
+        // What asks for nothing is not missed.
+        let (_, found) = read(&["--a_flag", "--a_flag=FALSE"]).unwrap();
+        assert_eq!((found.given, found.ignored), (vec!["a_flag"], vec![]));
     }
 
     #[test]

@@ -17,6 +17,30 @@ fn flags() -> Vec<&'static Flag<ServeOptions>> {
     SERVING.iter().chain(OWN).collect()
 }
 
+/// What the Docker image of the original makes flags of, when no flag says which model: applies
+/// as soon as one of the two variables is set.
+fn take_environment(
+    options: &mut ServeOptions,
+    found: &Found,
+    variable: impl Fn(&str) -> Option<String>,
+) {
+    let is_given = |flag: &str| found.given.contains(&flag);
+    if is_given("model_base_path") || is_given("model_config_file") {
+        return;
+    }
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let (name, base) = (set("MODEL_NAME"), set("MODEL_BASE_PATH"));
+    if name.is_none() && base.is_none() {
+        return;
+    }
+    let name = name.unwrap_or_else(|| "model".to_owned());
+    let base = base.unwrap_or_else(|| "/models".to_owned());
+    options.model_base_path = format!("{base}/{name}");
+    if !is_given("model_name") {
+        options.model_name = name;
+    }
+}
+
 /// `tensorgate serve`.
 pub(super) fn as_tensorgate(args: &[String]) -> ExitCode {
     let flags = flags();
@@ -39,7 +63,7 @@ pub(super) fn as_tensorgate(args: &[String]) -> ExitCode {
     if options.version {
         return print_versions();
     }
-    start(&options, Manner::Tensorgate, &found)
+    start(options, Manner::Tensorgate, &found)
 }
 
 /// `tensorflow_model_server`.
@@ -66,11 +90,12 @@ pub(super) fn as_model_server(program: &str, args: &[String]) -> ExitCode {
         print(&format!("unknown argument: {unknown}\n"));
         print(&usage::original(program, &flags));
     }
-    start(&options, Manner::ModelServer, &found)
+    start(options, Manner::ModelServer, &found)
 }
 
-fn start(options: &ServeOptions, manner: Manner, found: &Found) -> ExitCode {
-    match serve::run(options, manner, &found.ignored) {
+fn start(mut options: ServeOptions, manner: Manner, found: &Found) -> ExitCode {
+    take_environment(&mut options, found, |name| std::env::var(name).ok());
+    match serve::run(&options, manner, &found.ignored) {
         Ok(()) => ExitCode::SUCCESS,
         Err(StartError::Usage(message)) => {
             print_error(&format!("{message}\n"));
@@ -114,4 +139,42 @@ fn help() -> String {
         usage::help(&OWN.iter().collect::<Vec<_>>()),
         later.join("\n  "),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Name and base path, by these flags and variables.
+    fn model(flags: &[&str], variables: &[(&str, &str)]) -> (String, String) {
+        let args: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let mut options = ServeOptions::default();
+        let found = flag::parse(&self::flags(), &args, &mut options).unwrap();
+        take_environment(&mut options, &found, |name| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        });
+        (options.model_name, options.model_base_path)
+    }
+
+    #[test]
+    fn variables_of_the_image_name_the_model_when_no_flag_does() {
+        let (name, base) = (("MODEL_NAME", "m"), ("MODEL_BASE_PATH", "/b"));
+        for (flags, variables, expected) in [
+            (&[][..], &[][..], ("default", "")),
+            (&[], &[name], ("m", "/models/m")),
+            (&[], &[base], ("model", "/b/model")),
+            (&[], &[name, base], ("m", "/b/m")),
+            (&["--model_name=n"], &[name], ("n", "/models/m")),
+            (&["--model_base_path=/x"], &[name, base], ("default", "/x")),
+            (&["--model_config_file=/c"], &[name], ("default", "")),
+        ] {
+            let (name, base) = model(flags, variables);
+            assert_eq!(
+                (name.as_str(), base.as_str()),
+                expected,
+                "{flags:?} {variables:?}"
+            );
+        }
+    }
 }

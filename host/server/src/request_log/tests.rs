@@ -14,7 +14,11 @@ fn config(prefix: &Path) -> LoggingConfig {
             r#type: String::new(),
             filename_prefix: prefix.display().to_string(),
         }),
-        sampling_config: Some(SamplingConfig { sampling_rate: 1.0 }),
+        sampling_config: Some(SamplingConfig {
+            sampling_rate: 1.0,
+            ..SamplingConfig::default()
+        }),
+        ..LoggingConfig::default()
     }
 }
 
@@ -139,7 +143,10 @@ fn what_makes_no_sense_is_refused_by_name() {
         refused(config)
     };
     let rate = |sampling_rate| {
-        let sampling_config = Some(SamplingConfig { sampling_rate });
+        let sampling_config = Some(SamplingConfig {
+            sampling_rate,
+            ..SamplingConfig::default()
+        });
         refused(LoggingConfig {
             sampling_config,
             ..good.clone()

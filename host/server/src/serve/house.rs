@@ -1,21 +1,22 @@
 //! What is behind the door: libtensorflow, the shelf with its models, the gateway component.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use tensorgate_core::{FileSystemSource, Manager, ManagerOptions, ModelReadiness, Readiness};
-use tensorgate_edge::{EdgeEngine, Gateway, Services};
+use tensorgate_core::{
+    Catalog, CatalogOptions, Manager, ManagerOptions, ModelReadiness, Readiness,
+};
+use tensorgate_edge::{EdgeEngine, Gateway, Management, Services, Settings};
 use tensorgate_engine::{RunPool, RunPoolOptions};
 use tensorgate_types::{Error, ErrorCode};
 
 use crate::metrics::{Metrics, watch_run_pool, watch_sandbox, watch_shelf};
-use crate::options::{Manner, ServeOptions};
+use crate::options::ServeOptions;
 use crate::request_log::RequestLogs;
 use crate::warmup::{WarmUp, WarmingFactory};
 use crate::wiring::{
-    EdgeHandler, MeasuredModel, ModelFactory, Outcomes, Reports, ServedModel, Shelf, load_gateway,
-    sandbox,
+    EdgeHandler, Manageable, MeasuredModel, ModelFactory, Outcomes, Reloader, Reports, Served,
+    ServedModel, Shelf, load_gateway, logging, sandbox,
 };
 
 /// The rooms, connected.
@@ -25,6 +26,9 @@ pub(super) struct House {
     gateway: Gateway,
     outcomes: Arc<Outcomes>,
     request_logs: RequestLogs,
+    reloader: Arc<Reloader<MeasuredModel>>,
+    /// What the config file said at the start, where there is one.
+    config_text: Option<String>,
     /// The models that flags or the config file name.
     models: Vec<String>,
     /// How long the parts took, for the line that says that the server is ready.
@@ -35,12 +39,11 @@ impl House {
     /// Opens the library and compiles the component; models are being loaded when this returns.
     pub(super) async fn build(
         options: &ServeOptions,
-        manner: Manner,
-        models: Vec<ServedModel>,
+        served: Served,
         metrics: &Arc<Metrics>,
         started: Instant,
     ) -> Result<Self, Error> {
-        let request_logs = request_logs(options, &models, metrics)?;
+        let request_logs = request_logs(options, &served.models, metrics)?;
         let factory = ModelFactory::new(options, Arc::clone(metrics))?;
         let pool = RunPool::new(run_pool_options(options))
             .map_err(|error| Error::internal("cannot start run threads").with_source(error))?;
@@ -67,15 +70,25 @@ impl House {
             tracing::info!("Using TensorFlow {} from {path}", library.version());
             Ok::<_, Error>(())
         };
-        let (watched, labels): (Vec<_>, Vec<_>) = models
-            .into_iter()
-            .map(|model| (model.watched, model.labels))
-            .unzip();
-        let names: Vec<String> = watched.iter().map(|model| model.name.clone()).collect();
-        let shelf = Shelf::new(manager.clone(), pool, options.strict_shapes.clone());
-        let services = Services {
-            request_log: Arc::new(request_logs.clone()),
-            ..Services::new(Arc::new(shelf), Arc::new(Reports))
+        let Served { models, text } = served;
+        let names: Vec<String> = models.iter().map(|model| model.name().to_owned()).collect();
+        for name in options.strict_shapes.unknown(&names) {
+            tracing::warn!("--strict_shapes names the model {name}, which is not served");
+        }
+        let entries = models.iter().map(|model| model.entry.clone()).collect();
+        let shelf = Shelf::new(
+            manager.clone(),
+            pool,
+            options.strict_shapes.clone(),
+            options.model_limits.clone(),
+        );
+        let manageable = Arc::new(Manageable::new(Arc::clone(metrics)));
+        let mut services = Services::new(Arc::new(shelf), Arc::new(Reports));
+        services.request_log = Arc::new(request_logs.clone());
+        services.management = Arc::clone(&manageable) as Arc<dyn Management>;
+        services.settings = Settings {
+            tensor_content: options.tensor_content,
+            check_method_names: options.check_method_names,
         };
         let parts = async {
             library.await?;
@@ -88,24 +101,31 @@ impl House {
             let gateway = gateway?;
             Ok::<_, Error>((gateway, opened, started.elapsed() - opened))
         };
-        let source = FileSystemSource::new(watched, options.polling);
-        let (parts, ()) = tokio::join!(parts, manager.attach(source));
-        let (gateway, library_took, gateway_took) = parts?;
-        let house = Self {
+        let how = CatalogOptions {
+            polling: options.polling,
+            allow_labels_for_unavailable: options.labels_for_unavailable,
+        };
+        let catalog = Catalog::open(manager.clone(), how, entries);
+        let (parts, catalog) = tokio::join!(parts, catalog);
+        let (catalog, (gateway, library_took, gateway_took)) = (catalog?, parts?);
+        let limit = options.reload_timeout;
+        let reloader = Arc::new(Reloader::new(catalog, request_logs.clone(), limit, models));
+        manageable.open(Arc::clone(&reloader));
+        Ok(Self {
             manager,
             engine,
             gateway,
             outcomes,
             request_logs,
+            reloader,
+            config_text: text,
             models: names,
             took: format!(
                 "libtensorflow {} ms, then gateway {} ms",
                 library_took.as_millis(),
                 gateway_took.as_millis()
             ),
-        };
-        house.set_labels(options, manner, labels).await?;
-        Ok(house)
+        })
     }
 
     /// What the door hands requests to.
@@ -117,47 +137,46 @@ impl House {
         }
     }
 
-    /// Under our own name labels may come before their versions: requests are answered from the
-    /// start, and one for a label whose version is on its way should hear that and not that there
-    /// is no such label. The original wants the version to be there.
-    async fn set_labels(
-        &self,
-        options: &ServeOptions,
-        manner: Manner,
-        labels: Vec<BTreeMap<String, i64>>,
-    ) -> Result<(), Error> {
-        let early = manner == Manner::Tensorgate || options.labels_for_unavailable;
-        for (name, labels) in self.models.iter().zip(labels) {
-            if labels.is_empty() {
-                continue;
-            }
-            if !early {
-                self.manager.wait_until_settled(&[name]).await;
-            }
-            self.manager.set_labels(name, labels, early).await?;
+    /// Looks at the config file again and again, where flags say so. Never ends.
+    pub(super) async fn poll_config(&self, options: &ServeOptions) {
+        let file = options.model_config_file.clone();
+        let interval = options.model_config_file_poll;
+        if let (Some(file), Some(interval), Some(text)) = (file, interval, &self.config_text) {
+            self.reloader.poll(file, interval, text.clone()).await;
         }
-        Ok(())
+        std::future::pending().await
     }
 
-    /// Waits until the first load of every model has ended, and one of them answers.
+    /// Waits until the first attempt to load every model has ended, well or not: a model that is
+    /// broken, or not there, holds none of the others up. Where no model is there at all, waits
+    /// for the first one, as the original does.
     ///
-    /// A model that is broken, or not there, holds none of the others up. When no model answers,
-    /// there is nothing to open a port for: if one is broken that is an error, as it is for the
-    /// original, and if none is there yet this waits for the first one, as the original does.
-    pub(super) async fn wait_for_an_answer(&self) -> Result<(), Error> {
+    /// A model that cannot be loaded ends the original. Here that is a line in the log, which has
+    /// the original's words, unless `--exit_on_failed_start` asks for the end: then the last
+    /// attempts are waited for.
+    pub(super) async fn wait_for_an_answer(&self, options: &ServeOptions) -> Result<(), Error> {
         let mut manager = self.manager.clone();
-        let mut readiness = manager.wait_until_settled(&self.models).await;
         loop {
-            if self.models.is_empty() || answers(&readiness) {
+            let readiness = if options.exit_on_failed_start {
+                manager.wait_until_final(&self.models).await
+            } else {
+                manager.wait_until_settled(&self.models).await
+            };
+            if let Some(message) = readiness.failure_message("servable(s)") {
+                let error = Error::new(ErrorCode::Unknown, message);
+                if options.exit_on_failed_start {
+                    return Err(error);
+                }
+                tracing::error!("Failed to start server. Error: {error}");
+                tracing::warn!("The server goes on; --exit_on_failed_start would end it");
                 return Ok(());
             }
-            if let Some(message) = readiness.failure_message("servable(s)") {
-                return Err(Error::new(ErrorCode::Unknown, message));
+            if self.models.is_empty() || answers(&readiness) {
+                return Ok(());
             }
             if !manager.changed().await {
                 return Err(Error::unavailable("the server is shutting down"));
             }
-            readiness = manager.wait_until_settled(&self.models).await;
         }
     }
 
@@ -210,10 +229,7 @@ fn request_logs(
 ) -> Result<RequestLogs, Error> {
     let logs = RequestLogs::start(options.saved_model_tags.clone(), Arc::clone(metrics))
         .map_err(|error| Error::internal("cannot start the request log").with_source(error))?;
-    let wanted = models
-        .iter()
-        .filter_map(|model| Some((model.watched.name.as_str(), model.logging.as_ref()?)));
-    logs.replace(logs.prepare(wanted)?);
+    logs.replace(logs.prepare(logging(models))?);
     Ok(logs)
 }
 

@@ -22,7 +22,7 @@ use crate::door::{self, Door, DoorOptions};
 use crate::logging;
 use crate::metrics::{Metrics, MetricsPage, metrics_path, watch_budget};
 use crate::options::{Manner, ServeOptions};
-use crate::wiring::{ServedError, ServedModel, library_version, served_models};
+use crate::wiring::{Served, ServedError, check_batching, library_version, served_models};
 
 use house::House;
 use ports::Ports;
@@ -58,7 +58,8 @@ pub(crate) fn run(
     for flag in ignored {
         tracing::warn!("--{flag} has no effect yet");
     }
-    let models = served_models(options).map_err(|error| {
+    let served = check_batching(options).and_then(|()| served_models(options));
+    let served = served.map_err(|error| {
         if let ServedError::Malformed { line, .. } = &error {
             tracing::error!("{line}");
         }
@@ -69,7 +70,7 @@ pub(crate) fn run(
         .thread_name("tg-io")
         .build()
         .map_err(|error| Error::internal("cannot start the runtime").with_source(error))?;
-    let result = runtime.block_on(serve(options, manner, models, started));
+    let result = runtime.block_on(serve(options, manner, served, started));
     // Blocking threads may be in the middle of a scan or a load; nobody waits for them.
     runtime.shutdown_background();
     result
@@ -83,7 +84,7 @@ pub(crate) fn tensorflow_version(options: &ServeOptions) -> String {
 async fn serve(
     options: &ServeOptions,
     manner: Manner,
-    models: Vec<ServedModel>,
+    served: Served,
     started: Instant,
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
@@ -104,10 +105,10 @@ async fn serve(
         ports.open(options, manner, &door)?;
     }
     let build = async {
-        let house = House::build(options, manner, models, &metrics, started).await?;
+        let house = House::build(options, served, &metrics, started).await?;
         door.open(house.handler());
         if manner == Manner::ModelServer {
-            house.wait_for_an_answer().await?;
+            house.wait_for_an_answer(options).await?;
             ports.open(options, manner, &door)?;
         }
         Ok::<_, StartError>(house)
@@ -116,12 +117,16 @@ async fn serve(
         house = build => house?,
         () = signals.wait() => return Ok(()),
     };
-    let ready = async {
+    let going = async {
         house.settle(started).await;
-        std::future::pending::<()>().await;
+        if options.exit_on_failed_start && manner == Manner::Tensorgate {
+            house.wait_for_an_answer(options).await?;
+        }
+        house.poll_config(options).await;
+        Ok::<_, StartError>(())
     };
     tokio::select! {
-        () = ready => {}
+        end = going => end?,
         () = signals.wait() => {}
     }
     tracing::info!("Shutting down: running requests have {:?}", options.drain);

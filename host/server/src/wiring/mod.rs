@@ -2,18 +2,24 @@
 //!
 //! **Invariant:** only here does one room's trait meet another room's type.
 
+mod batching;
 mod gateway;
 mod loaded;
+mod management;
 mod measured;
 mod models;
+mod reload;
 mod served;
 mod session;
 mod telemetry;
 mod tensorflow;
 
+pub(crate) use batching::check_batching;
 pub(crate) use gateway::{EdgeHandler, load_gateway, sandbox};
+pub(crate) use management::Manageable;
 pub(crate) use measured::MeasuredModel;
 pub(crate) use models::{Shelf, run_on_pool};
-pub(crate) use served::{ServedError, ServedModel, served_models};
+pub(crate) use reload::Reloader;
+pub(crate) use served::{Served, ServedError, ServedModel, logging, served_models};
 pub(crate) use telemetry::{Outcomes, Reports};
 pub(crate) use tensorflow::{ModelFactory, library_version};

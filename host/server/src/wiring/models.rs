@@ -1,25 +1,32 @@
 //! The models that a component may call: those on the shelf, run on the press.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tensorgate_core::{Manager, ServableHandle};
 use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel};
 use tensorgate_engine::{Call, Predictor, RunPool, RunRequest};
 use tensorgate_types::{
-    Deadline, ModelSpec, ModelVersionStatus, Result, ServableId, ShapeCheck, Signatures,
+    Deadline, Error, ErrorCode, ModelSpec, ModelVersionStatus, Result, ServableId, ShapeCheck,
+    Signatures,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::telemetry::in_model;
-use crate::options::StrictShapes;
+use crate::options::{ModelLimits, StrictShapes};
 
 /// Opens models of a manager and runs them on a pool.
 pub(crate) struct Shelf<P> {
     manager: Manager<P>,
     pool: Arc<RunPool>,
     strict_shapes: StrictShapes,
+    limits: ModelLimits,
+    /// Places in models whose number is limited; at most one entry per model that was ever
+    /// served. Held only to find one.
+    places: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl<P> Shelf<P> {
@@ -27,11 +34,34 @@ impl<P> Shelf<P> {
         manager: Manager<P>,
         pool: Arc<RunPool>,
         strict_shapes: StrictShapes,
+        limits: ModelLimits,
     ) -> Self {
         Self {
             manager,
             pool,
             strict_shapes,
+            limits,
+            places: Mutex::default(),
+        }
+    }
+
+    /// A place in the model for one request, where their number is limited.
+    fn enter(&self, model: &str) -> Result<Option<OwnedSemaphorePermit>> {
+        let Some(most) = self.limits.of(model).concurrency else {
+            return Ok(None);
+        };
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = places
+            .entry(model.to_owned())
+            .or_insert_with(|| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
+        match Arc::clone(places).try_acquire_owned() {
+            Ok(place) => Ok(Some(place)),
+            Err(_) => Err(Error::new(
+                ErrorCode::ResourceExhausted,
+                format!(
+                    "Model {model} is busy: it takes {most} requests at a time (--model_limits)"
+                ),
+            )),
         }
     }
 }
@@ -45,6 +75,8 @@ impl<P> fmt::Debug for Shelf<P> {
 impl<P: Predictor> Models for Shelf<P> {
     fn open(&self, spec: &ModelSpec) -> Result<Arc<dyn OpenModel>> {
         let handle = self.manager.lookup(spec)?;
+        // After the lookup: only names of models that exist are remembered.
+        let place = self.enter(&spec.name)?;
         let shape_check = if self.strict_shapes.contains(&spec.name) {
             ShapeCheck::Strict
         } else {
@@ -54,6 +86,7 @@ impl<P: Predictor> Models for Shelf<P> {
             handle,
             pool: Arc::clone(&self.pool),
             shape_check,
+            _place: place,
         }))
     }
 
@@ -67,6 +100,8 @@ struct Pinned<P> {
     handle: ServableHandle<P>,
     pool: Arc<RunPool>,
     shape_check: ShapeCheck,
+    /// Given back when the request is over.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<P: Predictor> OpenModel for Pinned<P> {
@@ -125,7 +160,7 @@ mod tests {
     use tensorgate_core::{AspiredVersion, AspiredVersions, ManagerOptions, ServableFactory};
     use tensorgate_engine::RunPoolOptions;
     use tensorgate_engine::fake::FakeModel;
-    use tensorgate_types::{DType, Error, ErrorCode, Tensor, TensorData, VersionChoice};
+    use tensorgate_types::{DType, Tensor, TensorData, VersionChoice};
 
     use super::*;
 
@@ -152,7 +187,8 @@ mod tests {
         manager.aspirations().aspire(aspired).await;
         manager.wait_until_settled(&["m"]).await;
         let pool = RunPool::new(RunPoolOptions::default()).unwrap();
-        let shelf = Shelf::new(manager, Arc::new(pool), StrictShapes::parse("m"));
+        let limits = ModelLimits::parse("m:concurrency=1").unwrap();
+        let shelf = Shelf::new(manager, Arc::new(pool), StrictShapes::parse("m"), limits);
 
         let spec = |name: &str| ModelSpec {
             name: name.to_owned(),
@@ -163,6 +199,14 @@ mod tests {
         let model = shelf.open(&spec("m")).unwrap();
         assert_eq!(model.id(), &ServableId::new("m", 7));
         assert_eq!(model.shape_check(), ShapeCheck::Strict);
+        let busy = shelf.open(&spec("m")).err().map(|error| error.to_string());
+        assert_eq!(
+            busy.as_deref(),
+            Some(
+                "RESOURCE_EXHAUSTED: Model m is busy: it takes 1 requests at a time \
+                 (--model_limits)"
+            )
+        );
         let x = Tensor::from_slice(DType::FLOAT, vec![1], &[2.0f32]).unwrap();
         let call = tensorgate_edge::Call {
             signature: "serving_default".to_owned(),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use tensorgate_core::{MonitoredServable, ServableVersionPolicy};
+use tensorgate_core::{CatalogEntry, MonitoredServable, ServableVersionPolicy};
 use tensorgate_proto::config::{
     self as proto, LoggingConfig, ModelConfig,
     file_system_storage_path_source_config::servable_version_policy::PolicyChoice,
@@ -16,12 +16,32 @@ use tensorgate_types::Error;
 use crate::options::ServeOptions;
 
 /// One model to be served.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ServedModel {
-    pub(crate) watched: MonitoredServable,
-    pub(crate) labels: BTreeMap<String, i64>,
+    pub(crate) entry: CatalogEntry,
     /// Which requests to it are written down.
     pub(crate) logging: Option<LoggingConfig>,
+}
+
+impl ServedModel {
+    pub(crate) fn name(&self) -> &str {
+        &self.entry.watched.name
+    }
+}
+
+/// The models whose requests are written down, and how.
+pub(crate) fn logging(models: &[ServedModel]) -> impl Iterator<Item = (&str, &LoggingConfig)> {
+    models
+        .iter()
+        .filter_map(|model| Some((model.name(), model.logging.as_ref()?)))
+}
+
+/// What flags and files ask for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Served {
+    pub(crate) models: Vec<ServedModel>,
+    /// What the config file says, where there is one.
+    pub(crate) text: Option<String>,
 }
 
 /// What was wrong with what the server was told to serve.
@@ -35,21 +55,25 @@ pub(crate) enum ServedError {
 }
 
 /// The models that `options` ask for.
-pub(crate) fn served_models(options: &ServeOptions) -> Result<Vec<ServedModel>, ServedError> {
-    let models = match &options.model_config_file {
-        Some(file) => from_file(file)?,
-        None => vec![from_flags(options)?],
+pub(crate) fn served_models(options: &ServeOptions) -> Result<Served, ServedError> {
+    let Some(file) = &options.model_config_file else {
+        let models = vec![from_flags(options)?];
+        return Ok(Served { models, text: None });
     };
-    let mut names = BTreeSet::new();
-    for ServedModel { watched, .. } in &models {
-        let name = &watched.name;
-        if !names.insert(name) {
-            return invalid(format!(
-                "Illegal to list model {name} multiple times in config list"
-            ));
-        }
-    }
-    Ok(models)
+    let text = read(file).map_err(ServedError::Invalid)?;
+    let models = from_text(file, &text)?.unwrap_or_default();
+    Ok(Served {
+        models,
+        text: Some(text),
+    })
+}
+
+/// What a config file says.
+pub(crate) fn read(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let name = file.display();
+        format!("cannot read the model config file '{name}': {error}")
+    })
 }
 
 fn invalid<T>(message: String) -> Result<T, ServedError> {
@@ -69,25 +93,24 @@ fn from_flags(options: &ServeOptions) -> Result<ServedModel, ServedError> {
         options.model_base_path
     );
     Ok(ServedModel {
-        watched: MonitoredServable {
-            name: options.model_name.clone(),
-            base_path: base_path(&options.model_name, &options.model_base_path)?,
-            version_policy: ServableVersionPolicy::default(),
+        entry: CatalogEntry {
+            watched: MonitoredServable {
+                name: options.model_name.clone(),
+                base_path: base_path(&options.model_name, &options.model_base_path)?,
+                version_policy: ServableVersionPolicy::default(),
+            },
+            labels: BTreeMap::new(),
         },
-        labels: BTreeMap::new(),
         logging: None,
     })
 }
 
-fn from_file(file: &Path) -> Result<Vec<ServedModel>, ServedError> {
+/// The models that the text of a config file lists; none for an empty configuration, which
+/// changes nothing.
+pub(crate) fn from_text(file: &Path, text: &str) -> Result<Option<Vec<ServedModel>>, ServedError> {
     let name = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        ServedError::Invalid(format!(
-            "cannot read the model config file '{name}': {error}"
-        ))
-    })?;
     let config =
-        proto::parse_model_server_config(&text).map_err(|error| ServedError::Malformed {
+        proto::parse_model_server_config(text).map_err(|error| ServedError::Malformed {
             line: format!(
                 "Error parsing text-format tensorflow.serving.ModelServerConfig: {error}"
             ),
@@ -95,19 +118,40 @@ fn from_file(file: &Path) -> Result<Vec<ServedModel>, ServedError> {
         })?;
     match config.config {
         Some(model_server_config::Config::ModelConfigList(list)) => {
-            list.config.into_iter().map(from_config).collect()
+            from_configs(list.config, &BTreeSet::new()).map(Some)
         }
         Some(model_server_config::Config::CustomModelConfig(_)) => {
             invalid("ModelServer does not yet support custom model config.".to_owned())
         }
         None => {
             tracing::info!("Taking no action for empty config.");
-            Ok(Vec::new())
+            Ok(None)
         }
     }
 }
 
-fn from_config(config: ModelConfig) -> Result<ServedModel, ServedError> {
+/// A list of models, checked. `known` are those that are served already.
+pub(crate) fn from_configs(
+    configs: Vec<ModelConfig>,
+    known: &BTreeSet<String>,
+) -> Result<Vec<ServedModel>, ServedError> {
+    let mut names = BTreeSet::new();
+    for ModelConfig { name, .. } in &configs {
+        if name.is_empty() {
+            return invalid("a model in the config list has no name".to_owned());
+        }
+        if !names.insert(name) {
+            return invalid(format!(
+                "Illegal to list model {name} multiple times in config list"
+            ));
+        }
+    }
+    drop(names);
+    let served = |config| from_config(config, known);
+    configs.into_iter().map(served).collect()
+}
+
+fn from_config(config: ModelConfig, known: &BTreeSet<String>) -> Result<ServedModel, ServedError> {
     let name = config.name;
     let has_type = config.model_type != i32::from(proto::ModelType::Unspecified);
     match (has_type, config.model_platform.as_str()) {
@@ -131,6 +175,12 @@ fn from_config(config: ModelConfig) -> Result<ServedModel, ServedError> {
             ));
         }
         (false, "tensorflow") => {}
+        (false, other) if known.contains(&name) => {
+            return invalid(format!(
+                "Illegal to change a model's platform. For model {name} platform was tensorflow \
+                 and new platform requested is {other}"
+            ));
+        }
         (false, other) => {
             return invalid(format!(
                 "Model {name} requests unsupported platform {other}"
@@ -138,12 +188,14 @@ fn from_config(config: ModelConfig) -> Result<ServedModel, ServedError> {
         }
     }
     Ok(ServedModel {
-        watched: MonitoredServable {
-            base_path: base_path(&name, &config.base_path)?,
-            version_policy: version_policy(config.model_version_policy.unwrap_or_default()),
-            name,
+        entry: CatalogEntry {
+            watched: MonitoredServable {
+                base_path: base_path(&name, &config.base_path)?,
+                version_policy: version_policy(config.model_version_policy.unwrap_or_default()),
+                name,
+            },
+            labels: config.version_labels,
         },
-        labels: config.version_labels,
         logging: config.logging_config,
     })
 }
@@ -196,6 +248,7 @@ mod tests {
             model_config_file: Some(file.path().to_owned()),
             ..ServeOptions::default()
         })
+        .map(|served| served.models)
     }
 
     fn config(body: &str) -> Result<Vec<ServedModel>, ServedError> {
@@ -222,8 +275,11 @@ mod tests {
                  version_labels {{ key: 'stable' value: 1 }}"
             ))
             .unwrap();
-            assert_eq!(found[0].watched.version_policy, expected, "{policy}");
-            assert_eq!(found[0].labels, BTreeMap::from([("stable".to_owned(), 1)]));
+            assert_eq!(found[0].entry.watched.version_policy, expected, "{policy}");
+            assert_eq!(
+                found[0].entry.labels,
+                BTreeMap::from([("stable".to_owned(), 1)])
+            );
         }
     }
 
@@ -248,6 +304,10 @@ mod tests {
             (
                 "name: 'm' base_path: '/m' model_platform: 'torch'".to_owned(),
                 "Model m requests unsupported platform torch",
+            ),
+            (
+                format!("base_path: '/m' {platform}"),
+                "a model in the config list has no name",
             ),
         ] {
             assert_eq!(
@@ -275,6 +335,48 @@ mod tests {
     }
 
     #[test]
+    fn a_model_that_is_served_keeps_its_platform() {
+        let config = ModelConfig {
+            name: "m".to_owned(),
+            base_path: "/m".to_owned(),
+            model_platform: "torch".to_owned(),
+            ..ModelConfig::default()
+        };
+        assert_eq!(
+            from_configs(vec![config], &BTreeSet::from(["m".to_owned()])).unwrap_err(),
+            ServedError::Invalid(
+                "Illegal to change a model's platform. For model m platform was tensorflow and \
+                 new platform requested is torch"
+                    .to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn custom_configs_are_refused_and_logging_is_kept() {
+        let any = "custom_model_config { type_url: 'a/b' }";
+        assert_eq!(
+            models(any).unwrap_err(),
+            ServedError::Invalid(
+                "ModelServer does not yet support custom model config.".to_owned()
+            )
+        );
+        let found = config(
+            "name: 'm' base_path: '/m' model_platform: 'tensorflow'
+             logging_config {
+               log_collector_config { type: 'file' filename_prefix: '/log' }
+               sampling_config { sampling_rate: 0.5 }
+             }",
+        );
+        let logging = found.unwrap().remove(0).logging.unwrap();
+        assert_eq!(logging.sampling_config.unwrap().sampling_rate, 0.5);
+        assert_eq!(
+            logging.log_collector_config.unwrap().filename_prefix,
+            "/log"
+        );
+    }
+
+    #[test]
     fn an_empty_config_serves_nothing() {
         assert_eq!(models("").unwrap(), []);
     }
@@ -286,6 +388,7 @@ mod tests {
                 model_base_path: path.to_owned(),
                 ..ServeOptions::default()
             })
+            .map(|served| served.models)
         };
         assert_eq!(
             with("").unwrap_err(),
@@ -296,7 +399,7 @@ mod tests {
             )
         );
         let found = with("/models/m").unwrap();
-        assert_eq!(found[0].watched.name, "default");
+        assert_eq!(found[0].entry.watched.name, "default");
         assert!(with("gs://bucket/m").is_err());
         assert!(with("models/m").is_err());
     }

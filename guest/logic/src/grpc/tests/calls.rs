@@ -362,7 +362,11 @@ fn two_models() -> api::ModelConfigList {
                         r#type: "file".to_owned(),
                         filename_prefix: "/tmp/log".to_owned(),
                     }),
-                    sampling_config: Some(api::SamplingConfig { sampling_rate: 0.5 }),
+                    sampling_config: Some(api::SamplingConfig {
+                        sampling_rate: 0.5,
+                        ..api::SamplingConfig::default()
+                    }),
+                    ..api::LoggingConfig::default()
                 }),
                 ..api::ModelConfig::default()
             },

@@ -73,6 +73,7 @@ mod tests {
                 "bool" if flag.default == "true" => "false",
                 "bool" => "true",
                 "address" => "127.0.0.1",
+                "limits" => "m:concurrency=1",
                 _ => "77",
             };
             let mut options = ServeOptions::default();

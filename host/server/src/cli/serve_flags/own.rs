@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::options::{StrictShapes, list};
+use crate::options::{ModelLimits, StrictShapes, list};
 
 use super::super::flag::Value;
 use super::{Row, acts, count, path};
@@ -153,6 +153,30 @@ pub(crate) const OWN: &[Row] = &[
         "10",
         Value::Int32(|o, v| o.drain = Duration::from_secs(u64::try_from(v).unwrap_or(0))),
         "How long requests may go on after SIGTERM or SIGINT.",
+    ),
+    acts(
+        "reload_timeout_seconds",
+        "600",
+        Value::Int32(|o, v| {
+            o.reload_timeout = Duration::from_secs(u64::try_from(v).unwrap_or(0));
+        }),
+        "How long a change of the models may take, by a request or by the config file; then \
+         everything is served as before.",
+    ),
+    acts(
+        "exit_on_failed_start",
+        "false",
+        Value::Bool(|o, v| o.exit_on_failed_start = v),
+        "Ends with 255, as TensorFlow Serving does, when a model cannot be loaded at the start.",
+    ),
+    acts(
+        "model_limits",
+        "",
+        Value::Other("limits", |o, v| {
+            ModelLimits::parse(v).map(|limits| o.model_limits = limits)
+        }),
+        "What a model may take: `name:concurrency=8`, several with commas between them; `*` is \
+         any model that is not named. More requests at a time than that are answered with 429.",
     ),
     acts(
         "log_filter",

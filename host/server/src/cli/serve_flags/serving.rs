@@ -76,7 +76,7 @@ pub(crate) const SERVING: &[Row] = &[
     later(
         "enable_batching",
         "false",
-        BOOL,
+        Value::Bool(|o, v| o.enable_batching = v),
         "Runs requests in batches.",
     ),
     acts(
@@ -88,8 +88,8 @@ pub(crate) const SERVING: &[Row] = &[
     later(
         "batching_parameters_file",
         "",
-        TEXT,
-        "How batches are made.",
+        Value::Text(|o, v| o.batching_parameters_file = path(v)),
+        "How batches are made: BatchingParameters in protobuf text format, which are checked.",
     ),
     later(
         "enable_per_model_batching_parameters",
@@ -104,11 +104,15 @@ pub(crate) const SERVING: &[Row] = &[
         "A ModelServerConfig in protobuf text format: several models, versions, labels. \
          It wins over `model_name` and `model_base_path`.",
     ),
-    later(
+    acts(
         "model_config_file_poll_wait_seconds",
         "0",
-        INT32,
-        "How often the model config file is read again.",
+        Value::Int32(|o, v| {
+            let seconds = u64::try_from(v).ok().filter(|seconds| *seconds > 0);
+            o.model_config_file_poll = seconds.map(Duration::from_secs);
+        }),
+        "How often the model config file is read again, and followed when it has changed; 0 or \
+         less for never.",
     ),
     acts(
         "model_name",
@@ -279,10 +283,10 @@ pub(crate) const SERVING: &[Row] = &[
         Value::Int32(|o, v| o.num_tflite_interpreters_per_pool = count(v).max(1)),
         "Multiplies `num_tflite_pools`.",
     ),
-    later(
+    acts(
         "enable_signature_method_name_check",
         "false",
-        BOOL,
+        Value::Bool(|o, v| o.check_method_names = v),
         "Refuses to call a signature by another method than its own.",
     ),
     acts(
@@ -322,10 +326,10 @@ pub(crate) const SERVING: &[Row] = &[
         Value::Bool(|o, v| o.enable_grpc_healthcheck_service = v),
         "The standard gRPC health service.",
     ),
-    later(
+    acts(
         "enable_serialization_as_tensor_content",
         "false",
-        BOOL,
+        Value::Bool(|o, v| o.tensor_content = v),
         "Sends tensors as bytes in gRPC answers.",
     ),
 ];
