@@ -245,8 +245,8 @@ class Inputs(Case):
             predict_request(spec("defaults"), {"factor": 2.0, "offset": 1.0}),
             Code.INVALID_ARGUMENT,
             "Signature input alias: x(feed name: x:0) not found in request and no default value "
-            "provided. Inputs expected to be in the request {x}, or default input alias set: "
-            "factor,offset",
+            "provided. Inputs expected to be in the request {factor,offset}, or default input alias "
+            "set: factor,offset",
         )
 
     def test_too_few_and_too_many_inputs(self):
@@ -271,7 +271,7 @@ class Inputs(Case):
             predict_request(spec("half_plus_two"), {"z": [1.0]}),
             Code.INVALID_ARGUMENT,
             "Signature input alias: x(feed name: x:0) not found in request and no default value "
-            "provided. Inputs expected to be in the request {x}, or default input alias set: ",
+            "provided. Inputs expected to be in the request {z}, or default input alias set: ",
         )
 
     def test_a_signature_without_inputs(self):

@@ -2,11 +2,12 @@
 //!
 //! What each case claims is in `tests/python`; here is what the server is started with.
 
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
-use tensorgate_tests::models::path;
+use tensorgate_tests::models::{BasePath, path};
 use tensorgate_tests::python::run;
 use tensorgate_tests::server::Server;
 
@@ -98,10 +99,19 @@ fn reload() {
         &["half_plus_two"],
         &["--max_num_load_retries=0", "--load_retry_interval_micros=0"],
     );
+    // What the cases name, and a model that cannot be loaded.
+    let directory = tempfile::tempdir().expect("a directory");
+    for name in ["half_plus_two", "half_plus_version"] {
+        symlink(path(name), directory.path().join(name)).expect("a link can be made");
+    }
+    let broken = BasePath::new();
+    broken.publish_corrupt("1");
+    symlink(broken.path(), directory.path().join("broken")).expect("a link can be made");
+    let models = directory.path().display().to_string();
     run(
         &server,
         &["models.Reload"],
-        &[("TENSORGATE_MODELS", &models())],
+        &[("TENSORGATE_MODELS", &models)],
     );
 }
 
