@@ -344,50 +344,6 @@ fn profiling() {
     run(&server, &["profiling.Profile"], &[]);
 }
 
-/// The lines of a start that scripts look for, in their order.
-#[test]
-fn log_lines() {
-    let tutorial = Tutorial::new();
-    let base = path("half_plus_two");
-    let server = tutorial.serve(&[
-        "--port=8500",
-        "--rest_api_port=8501",
-        "--model_name=half_plus_two",
-        &flag("model_base_path", &base),
-    ]);
-    let base = base.display().to_string();
-    let version = format!("{base}/00000123");
-    let id = "{name: half_plus_two version: 123}";
-    let log = server.log();
-    let mut rest = log.as_str();
-    for line in [
-        &format!(
-            "Building single TensorFlow model file config:  model_name: half_plus_two \
-             model_base_path: {base}"
-        ),
-        "Adding/updating models.",
-        " (Re-)adding model: half_plus_two",
-        &format!("Approving load for servable version {id}"),
-        &format!("Loading servable version {id}"),
-        &format!("Reading SavedModel from: {version}"),
-        "Reading meta graph with tags { serve }",
-        "Restoring SavedModel bundle.",
-        &format!("Running initialization op on SavedModel bundle at path: {version}"),
-        "SavedModel load for tags { serve }; Status: success: OK. Took ",
-        &format!("No warmup data file found at {version}/assets.extra/tf_serving_warmup_requests"),
-        &format!("Successfully loaded servable version {id}"),
-        "Using InsecureServerCredentials",
-        "Running gRPC ModelServer at 0.0.0.0:",
-        "Exporting HTTP/REST API at:localhost:",
-    ] {
-        let (_, after) = rest
-            .split_once(line)
-            .unwrap_or_else(|| panic!("no {line:?}, or not there:\n{log}"));
-        rest = after;
-    }
-    assert!(!log.contains("NET_LOG"));
-}
-
 /// Names and defaults of the flags in one of the tables of docs/configuration.md.
 fn flags_of_the_page(table: &str) -> Vec<(String, String)> {
     let page = std::fs::read_to_string(root().join("docs/configuration.md")).expect("it is there");
