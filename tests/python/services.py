@@ -88,9 +88,9 @@ class Reflection(Case):
     def test_a_symbol_that_there_is_not_by_both_versions(self):
         for version in self.VERSIONS:
             with self.subTest(version):
-                answer = self.ask(version, file_containing_symbol="nobody.knows.It")
-                self.assertEqual(answer.WhichOneof("message_response"), "error_response")
-                self.assertEqual(answer.error_response.error_code, Code.NOT_FOUND.value[0])
+                with self.assertRaises(grpc.RpcError) as caught:
+                    self.ask(version, file_containing_symbol="nobody.knows.It")
+                self.assertEqual(caught.exception.code(), Code.NOT_FOUND)
 
     def test_several_questions_on_one_call(self):
         for version in self.VERSIONS:

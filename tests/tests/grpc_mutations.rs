@@ -349,7 +349,7 @@ fn wrong_frames_get_a_status_each() {
 
 #[test]
 fn compressed_bombs_are_refused() {
-    let server = server(&["--max_body_bytes=16777216"]);
+    let server = server(&["--grpc_max_message_bytes=16777216"]);
     let mut client = client(&server);
     let zeros = vec![0; 1 << 20];
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());

@@ -4,7 +4,9 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 
+use bytes::Bytes;
 use tensorgate_tests::PATIENCE;
+use tensorgate_tests::grpc::Client;
 use tensorgate_tests::models::path;
 use tensorgate_tests::server::Server;
 
@@ -71,6 +73,25 @@ fn http_1_in_all_its_manners() {
     for _ in 0..2 {
         let answer = kept.request("POST", "/v1/models/m:predict", &[], BODY.as_bytes());
         assert_eq!(answer.expect("an answer").body, ANSWER);
+    }
+}
+
+#[test]
+fn http_2_without_tls() {
+    let server = serve("m", "half_plus_two");
+    let mut client = Client::connect(server.port());
+    for _ in 0..2 {
+        let answer = client
+            .send(
+                "/v1/models/m:predict",
+                &[],
+                Bytes::from_static(BODY.as_bytes()),
+            )
+            .expect("an answer");
+        assert_eq!(
+            (answer.http.as_u16(), &*answer.body),
+            (200, ANSWER.as_bytes())
+        );
     }
 }
 

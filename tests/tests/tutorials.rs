@@ -372,9 +372,21 @@ fn every_flag_is_accepted_and_says_when_it_does_nothing() {
     all.extend(idle.clone());
     assert_eq!(all.len(), 48);
     let tutorial = Tutorial::new();
+    // Who asks for what there is anyway is not warned.
+    let empty = tutorial.write("empty.config", "").display().to_string();
+    let other = |default: &str| match default {
+        "false" => "true".to_owned(),
+        "true" => "false".to_owned(),
+        _ => empty.clone(),
+    };
     let mut flags: Vec<String> = all
         .iter()
-        .map(|(name, default)| format!("--{name}={default}"))
+        .map(
+            |(name, default)| match idle.iter().any(|(idle, _)| idle == name) {
+                true => format!("--{name}={}", other(default)),
+                false => format!("--{name}={default}"),
+            },
+        )
         .collect();
     flags.push("--rest_api_port=8501".to_owned());
     flags.push("--model_name=m".to_owned());
