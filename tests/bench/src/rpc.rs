@@ -127,7 +127,7 @@ fn table(
 fn line(payload: &str, over: &str, clients: usize, rate: f64, samples: &Samples, bare: f64) {
     let ms = |share| samples.quantile(share).as_secs_f64() * 1e3;
     say(&format!(
-        "| {payload} | {over} | {clients} | {rate:.1} | {:.3} ms | {:.3} ms | {:.2} |",
+        "| {payload} | {over} | {clients} | {rate:.1} | {:.3} ms | {:.3} ms | {:.5} |",
         ms(0.5),
         ms(0.99),
         rate / bare
