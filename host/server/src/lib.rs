@@ -17,10 +17,6 @@ mod inspect;
 mod logging;
 mod metrics;
 mod options;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "gRPC calls do not reach the handler yet")
-)]
 mod profiler;
 mod records;
 mod request_log;

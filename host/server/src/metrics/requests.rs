@@ -69,6 +69,20 @@ impl Api {
         }
     }
 
+    /// From the path of a gRPC call.
+    pub(crate) fn of_method(path: &str) -> Self {
+        match path.rsplit('/').next() {
+            Some("Predict") => Self::Predict,
+            Some("Classify") => Self::Classify,
+            Some("Regress") => Self::Regress,
+            Some("MultiInference") => Self::MultiInference,
+            Some("GetModelStatus") => Self::Status,
+            Some("GetModelMetadata") => Self::Metadata,
+            Some("HandleReloadConfigRequest") => Self::Reload,
+            _ => Self::Other,
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Predict => "predict",

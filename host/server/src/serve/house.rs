@@ -8,10 +8,12 @@ use tensorgate_core::{
 };
 use tensorgate_edge::{EdgeEngine, Gateway, Management, Services, Settings};
 use tensorgate_engine::{RunPool, RunPoolOptions};
+use tensorgate_tensorflow::Tracer;
 use tensorgate_types::{Error, ErrorCode};
 
 use crate::metrics::{Metrics, watch_run_pool, watch_sandbox, watch_shelf};
 use crate::options::ServeOptions;
+use crate::profiler::Profiler;
 use crate::request_log::RequestLogs;
 use crate::warmup::{WarmUp, WarmingFactory};
 use crate::wiring::{
@@ -25,6 +27,8 @@ pub(super) struct House {
     engine: EdgeEngine,
     gateway: Gateway,
     outcomes: Arc<Outcomes>,
+    /// Where the profiler is enabled.
+    tracer: Option<Tracer>,
     request_logs: RequestLogs,
     reloader: Arc<Reloader<MeasuredModel>>,
     /// What the config file said at the start, where there is one.
@@ -45,6 +49,10 @@ impl House {
     ) -> Result<Self, Error> {
         let request_logs = request_logs(options, &served.models, metrics)?;
         let factory = ModelFactory::new(options, Arc::clone(metrics))?;
+        let tracer = options.enable_profiler.then(|| factory.tracer());
+        if tracer.is_some() {
+            tracing::info!("Profiler service is enabled");
+        }
         let pool = RunPool::new(run_pool_options(options))
             .map_err(|error| Error::internal("cannot start run threads").with_source(error))?;
         let pool = Arc::new(pool);
@@ -116,6 +124,7 @@ impl House {
             engine,
             gateway,
             outcomes,
+            tracer,
             request_logs,
             reloader,
             config_text: text,
@@ -134,6 +143,7 @@ impl House {
             gateway: self.gateway.clone(),
             manager: self.manager.clone(),
             outcomes: Arc::clone(&self.outcomes),
+            profiler: self.tracer.clone().map(Profiler::new),
         }
     }
 

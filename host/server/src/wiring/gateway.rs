@@ -13,6 +13,7 @@ use tensorgate_types::{Deadline, Error};
 use crate::door::Handler;
 use crate::metrics::{Api, Entrypoint};
 use crate::options::ServeOptions;
+use crate::profiler::{self, Profiler};
 
 use super::{MeasuredModel, Outcomes};
 
@@ -28,6 +29,8 @@ pub(crate) struct EdgeHandler {
     pub(crate) gateway: Gateway,
     pub(crate) manager: Manager<MeasuredModel>,
     pub(crate) outcomes: Arc<Outcomes>,
+    /// Answers its own service, where it is enabled.
+    pub(crate) profiler: Option<Profiler>,
 }
 
 impl Handler for EdgeHandler {
@@ -42,7 +45,15 @@ impl Handler for EdgeHandler {
     }
 
     async fn grpc(&self, call: GrpcRequest, deadline: Deadline) -> Result<Vec<Bytes>, Error> {
-        Ok(self.gateway.handle_grpc(call, deadline).await??.chunks)
+        if let Some(profiler) = &self.profiler
+            && call.method.starts_with(profiler::SERVICE)
+        {
+            return Ok(vec![profiler.handle(&call.method, &call.message).await?]);
+        }
+        let api = Api::of_method(&call.method);
+        let call = self.gateway.handle_grpc(call, deadline);
+        let answer = self.outcomes.of_client(Entrypoint::Grpc, api, call);
+        Ok(answer.await??.chunks)
     }
 
     async fn until_ready(&self, ready: bool) {

@@ -63,6 +63,11 @@ impl ModelFactory {
         })
     }
 
+    /// Sees the runs of all SavedModels that are loaded.
+    pub(crate) fn tracer(&self) -> Tracer {
+        self.tracer.clone()
+    }
+
     /// Opens the library, for all clones. Blocks for as long as that takes.
     ///
     /// # Errors

@@ -27,7 +27,6 @@ const fn later(
 // Values of flags that do nothing are checked all the same: a typing error should not wait
 // until the day on which the flag begins to act.
 const BOOL: Value<ServeOptions> = Value::Bool(|_, _| ());
-const INT32: Value<ServeOptions> = Value::Int32(|_, _| ());
 const TEXT: Value<ServeOptions> = Value::Text(|_, _| ());
 
 /// The flags of TensorFlow Serving, in the order of its usage text.
@@ -301,11 +300,12 @@ pub(crate) const SERVING: &[Row] = &[
         Value::Bool(|o, v| o.xla_gpu_compilation_enabled = v),
         "Lets XLA compile graphs on GPUs where the session config file asks for it.",
     ),
-    later(
+    acts(
         "enable_profiler",
         "true",
-        BOOL,
-        "TensorFlow's profiler service.",
+        Value::Bool(|o, v| o.enable_profiler = v),
+        "TensorFlow's profiler service on the gRPC port, which writes traces to where its clients \
+         say: below a directory `plugins/profile` of this machine.",
     ),
     later(
         "thread_pool_factory_config_file",
