@@ -17,6 +17,8 @@ CLASSIFY = tf.saved_model.CLASSIFY_METHOD_NAME
 
 def model(build):
     """Registers `build(directory)` as the model of its own name."""
+    if build.__name__ in MODELS:
+        raise ValueError(f"two models are called {build.__name__}")
     MODELS[build.__name__] = build
     return build
 

@@ -106,7 +106,7 @@ def _with_default(name, written):
 
 
 @model
-def defaults(directory):
+def defaults_of_types(directory):
     """Inputs that a request may leave out: version 1 as TensorFlow exports the default of a
     Python function, version 2 with a signature for each type and each way to write a value."""
 

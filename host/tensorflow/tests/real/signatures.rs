@@ -191,7 +191,7 @@ fn one_run_cannot_feed_two_values_to_one_tensor() {
 
 #[test]
 fn an_input_that_is_left_out_gets_the_default_that_was_exported() {
-    let model = load("defaults");
+    let model = load("defaults_of_types");
     let inputs = &model.signatures()["serving_default"].inputs;
     assert!(!inputs["x"].optional && inputs["factor"].optional);
     let x = ("x", floats(&[2], &[1.0, 2.0]));
@@ -209,7 +209,7 @@ fn an_input_that_is_left_out_gets_the_default_that_was_exported() {
 
 #[test]
 fn defaults_of_every_type_are_what_tensorflow_reads() {
-    let model = load_dir(&model_dir("defaults").join("2")).unwrap();
+    let model = load_dir(&model_dir("defaults_of_types").join("2")).unwrap();
     assert_eq!(model.signatures().len(), 3 * 21);
     for name in model.signatures().keys() {
         let outputs = run(&model, name, &[]);
