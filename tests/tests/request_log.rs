@@ -106,7 +106,7 @@ fn sampled_calls_are_written_down_for_tensorflow_to_read() {
 predict_log half 3 serving_default 1.0 ['serve'] True (20000, 3.5)
 classify_log half 3 classify_x_to_y 1.0 ['serve'] True 4.0
 regress_log half 3 regress_x_to_y 1.0 ['serve'] True 4.0
-multi_inference_log half 3 regress_x_to_y 1.0 ['serve'] True 4.0
+multi_inference_log half 3  1.0 ['serve'] True 4.0
 ";
     assert_eq!(read(), expected);
 

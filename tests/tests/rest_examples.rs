@@ -271,7 +271,7 @@ fn metadata_shows_defaults() {
     let signature = &value["metadata"]["signature_def"]["signature_def"]["serving_default"];
     let factor = &signature["defaults"]["factor"];
     assert_eq!(factor["dtype"], "DT_FLOAT");
-    assert_eq!(factor["float_val"], serde_json::json!([10.0]));
+    assert_eq!(factor["float_val"], serde_json::json!([10]));
 }
 
 #[test]

@@ -187,7 +187,8 @@ fn help_and_versions_are_printed() {
     for words in [
         "--model_base_path=",
         "--gateway_component=",
-        "  enable_profiler\n",
+        "--enable_profiler=",
+        "  flush_filesystem_caches\n",
     ] {
         assert!(stdout(&help).contains(words), "{words}");
     }
