@@ -89,6 +89,7 @@ fn classifies_and_regresses() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn examples_that_do_not_fit_are_refused() {
     let server = serve(&["half_plus_two", "odd_examples"], &[]);
     for (call, signature, example, part) in [

@@ -98,6 +98,11 @@ pub(crate) fn watch_sandbox(registry: &Registry, engine: &EdgeEngine) {
         "Requests that were cut when their deadline passed inside the component.",
         |stats| stats.deadlines,
     );
+    watch_sandbox_by_kind(registry, engine);
+}
+
+/// What happens in the sandbox and is told apart by a label.
+fn watch_sandbox_by_kind(registry: &Registry, engine: &EdgeEngine) {
     let refused = engine.clone();
     registry.asked(
         Kind::Counter,

@@ -49,13 +49,8 @@ impl House {
     ) -> Result<Self, Error> {
         let request_logs = request_logs(options, &served.models, metrics)?;
         let factory = ModelFactory::new(options, Arc::clone(metrics))?;
-        let tracer = options.enable_profiler.then(|| factory.tracer());
-        if tracer.is_some() {
-            tracing::info!("Profiler service is enabled");
-        }
-        let pool = RunPool::new(run_pool_options(options))
-            .map_err(|error| Error::internal("cannot start run threads").with_source(error))?;
-        let pool = Arc::new(pool);
+        let tracer = tracer(options, &factory);
+        let pool = run_pool(options)?;
         let outcomes = Arc::new(Outcomes::new(Arc::clone(metrics)));
         let warm_up = options.enable_model_warmup.then(|| {
             let (pool, outcomes) = (Arc::clone(&pool), Arc::clone(&outcomes));
@@ -79,10 +74,7 @@ impl House {
             Ok::<_, Error>(())
         };
         let Served { models, text } = served;
-        let names: Vec<String> = models.iter().map(|model| model.name().to_owned()).collect();
-        for name in options.strict_shapes.unknown(&names) {
-            tracing::warn!("--strict_shapes names the model {name}, which is not served");
-        }
+        let names = names(options, &models);
         let entries = models.iter().map(|model| model.entry.clone()).collect();
         let shelf = Shelf::new(
             manager.clone(),
@@ -94,10 +86,7 @@ impl House {
         let mut services = Services::new(Arc::new(shelf), Arc::new(Reports));
         services.request_log = Arc::new(request_logs.clone());
         services.management = Arc::clone(&manageable) as Arc<dyn Management>;
-        services.settings = Settings {
-            tensor_content: options.tensor_content,
-            check_method_names: options.check_method_names,
-        };
+        services.settings = settings(options);
         let parts = async {
             library.await?;
             let opened = started.elapsed();
@@ -228,6 +217,35 @@ impl House {
             tracing::warn!("Models that are still held after {limit:?} end with the process");
         }
     }
+}
+
+fn settings(options: &ServeOptions) -> Settings {
+    Settings {
+        tensor_content: options.tensor_content,
+        check_method_names: options.check_method_names,
+    }
+}
+
+fn tracer(options: &ServeOptions, factory: &ModelFactory) -> Option<Tracer> {
+    options.enable_profiler.then(|| {
+        tracing::info!("Profiler service is enabled");
+        factory.tracer()
+    })
+}
+
+fn run_pool(options: &ServeOptions) -> Result<Arc<RunPool>, Error> {
+    RunPool::new(run_pool_options(options))
+        .map(Arc::new)
+        .map_err(|error| Error::internal("cannot start run threads").with_source(error))
+}
+
+/// The names of the models; what else flags name is warned of.
+fn names(options: &ServeOptions, models: &[ServedModel]) -> Vec<String> {
+    let names: Vec<String> = models.iter().map(|model| model.name().to_owned()).collect();
+    for name in options.strict_shapes.unknown(&names) {
+        tracing::warn!("--strict_shapes names the model {name}, which is not served");
+    }
+    names
 }
 
 /// Makes the request logs that the models ask for: what is wrong with them is said before anything

@@ -99,7 +99,6 @@ fn config(model: ModelConfig) -> proto::ModelConfig {
             policy_choice: Some(choice),
         }),
         version_labels: model.version_labels.into_iter().collect(),
-        ..proto::ModelConfig::default()
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -113,8 +113,8 @@ impl<S: Send + Sync + 'static> Reloader<S> {
         }
     }
 
-    async fn look(&self, file: &PathBuf, applied: &mut String) -> Result<(), String> {
-        let path = file.clone();
+    async fn look(&self, file: &Path, applied: &mut String) -> Result<(), String> {
+        let path = file.to_owned();
         let text = tokio::task::spawn_blocking(move || served::read(&path)).await;
         let text = text
             .map_err(|error| error.to_string())

@@ -34,7 +34,7 @@ pub(super) fn failed(error: &Error) -> Response {
     // Whoever sent an encoding that we have not learns which we have.
     headers.insert(ACCEPT, ACCEPTED);
     headers.insert(STATUS, HeaderValue::from(error.code().number()));
-    headers.insert(MESSAGE, encode(cut(error.message())));
+    headers.insert(MESSAGE, encode(&cut(error.message())));
     response
 }
 
@@ -165,7 +165,7 @@ fn cut(message: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// Percent-encoding as gRPC has it: everything but printable ASCII, and the percent sign.
-fn encode(message: std::borrow::Cow<'_, str>) -> HeaderValue {
+fn encode(message: &str) -> HeaderValue {
     let mut encoded = String::with_capacity(message.len());
     for byte in message.bytes() {
         match byte {
