@@ -230,6 +230,9 @@ fn labels_name_versions_except_for_status() {
         &[("half", &base, more)],
         &["--allow_version_labels_for_unavailable_models"],
     );
+    for version in ["2", "3"] {
+        server.wait_for_state("half", version, "AVAILABLE");
+    }
     let regress = r#"{"signature_name": "regress_x_to_y", "examples": [{"x": 2.0}]}"#;
     let classify = r#"{"signature_name": "classify_x_to_y", "examples": [{"x": 2.0}]}"#;
     for (label, value) in [("stable", "3.0"), ("canary", "4.0")] {

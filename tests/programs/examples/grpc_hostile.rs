@@ -68,8 +68,8 @@ impl GrpcGuest for Hostile {
     }
 }
 
-fn run(calls: Vec<transfer::Call>, hold_from: u64) -> Result<Vec<Chunk>, Error> {
-    transfer::run(&open_model()?, &calls, hold_from)?;
+fn run(calls: &[transfer::Call], hold_from: u64) -> Result<Vec<Chunk>, Error> {
+    transfer::run(&open_model()?, calls, hold_from)?;
     text("believed".to_owned())
 }
 
@@ -88,7 +88,7 @@ fn strings(ranges: Vec<Range>, count: i64) -> Result<Vec<Chunk>, Error> {
         shape: vec![count],
         data: InputData::StringsInMessage(ranges),
     };
-    run(vec![call(input)], u64::MAX)
+    run(&[call(input)], u64::MAX)
 }
 
 /// The whole message but its first byte, as often: nowhere near where it could be shared.
@@ -107,7 +107,7 @@ fn floats(part: Range, calls: usize, hold_from: u64) -> Result<Vec<Chunk>, Error
         shape: vec![part.length as i64],
         data: InputData::InMessage(part),
     };
-    run(vec![call(input); calls], hold_from)
+    run(&vec![call(input); calls], hold_from)
 }
 
 fn reload_often() -> Result<Vec<Chunk>, Error> {

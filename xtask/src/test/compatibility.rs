@@ -4,7 +4,7 @@
 //! A table of claims is one whose last column is called `test`. Each row says what it is about,
 //! how it is here (`works`, `differs: why`, `not: why`), and which tests show it. Rows whose first
 //! cell is one piece of code (`` `--port` ``) are looked up by it: everything in
-//! [`surface`](super::surface) must have such a row.
+//! [`surface`] must have such a row.
 
 use std::collections::BTreeSet;
 use std::fs;
