@@ -90,13 +90,20 @@ fn refused(flags: &[&str]) -> String {
     String::from_utf8_lossy(&stdout).into_owned()
 }
 
+/// Waits for the server's end, while the clients go on speaking HTTP/2: one that does not say that
+/// it heard of the end is waited for as long as `--drain_seconds` says.
+async fn ended(mut server: Server) -> Option<i32> {
+    let waiting = tokio::task::spawn_blocking(move || server.wait().code());
+    waiting.await.expect("it ends")
+}
+
 #[tokio::test]
 async fn health_is_served_on_the_port_and_on_the_socket() {
     let directory = TempDir::new().expect("a directory");
     let socket = directory.path().join("grpc");
     drop(std::os::unix::net::UnixListener::bind(&socket).expect("a socket"));
     let flag = format!("--grpc_socket_path={}", socket.display());
-    let mut server = with_flags(&["--enable_grpc_healthcheck_service", &flag]);
+    let server = with_flags(&["--enable_grpc_healthcheck_service", &flag]);
     server.wait_for_line("Running gRPC ModelServer at UNIX socket");
     let mut over_tcp = client(connect(&server).await).await.expect("HTTP/2");
     let stream = UnixStream::connect(&socket).await.expect("it was replaced");
@@ -114,7 +121,7 @@ async fn health_is_served_on_the_port_and_on_the_socket() {
     let said = refused(&["--port=0", &flag]);
     assert!(said.contains("another server answers there"), "{said}");
     server.terminate();
-    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(ended(server).await, Some(0));
     assert!(!socket.try_exists().expect("it can be looked for"));
 }
 
@@ -143,7 +150,7 @@ async fn the_standard_services_are_there_when_asked_for() {
 
 #[tokio::test]
 async fn a_watcher_hears_of_the_end_and_holds_nobody_up() {
-    let mut server = with_flags(&["--enable_grpc_healthcheck_service", "--drain_seconds=600"]);
+    let server = with_flags(&["--enable_grpc_healthcheck_service", "--drain_seconds=600"]);
     let mut client = client(connect(&server).await).await.expect("HTTP/2");
     let response = client
         .send_request(call(WATCH, b""))
@@ -158,7 +165,7 @@ async fn a_watcher_hears_of_the_end_and_holds_nobody_up() {
     let end = body.frame().await.expect("a frame").expect("no error");
     let trailers = end.into_trailers().expect("trailers");
     assert_eq!(trailers["grpc-status"], "0");
-    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(ended(server).await, Some(0));
 }
 
 #[tokio::test]
