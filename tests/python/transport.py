@@ -128,19 +128,38 @@ class Half(Case):
 
 
 class Address(Case):
-    """At a UNIX socket.
-
-    gRPC's clients name the socket's path as the authority, in percent-encoding, which HTTP/2
-    libraries such as the server's refuse; so it is given another name here."""
+    """At a UNIX socket, whose path gRPC's clients send as the name of the server."""
 
     @classmethod
     def connect(cls):
-        options = [*OPTIONS, ("grpc.default_authority", "localhost")]
-        return grpc.insecure_channel(target(), options=options)
+        # Of its own: what one call has sent in full, the next ones of its connection repeat by
+        # number.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        return grpc.insecure_channel(target(), options=[*OPTIONS, *options])
 
     def test_it_answers_there(self):
-        ping(self)
+        for _ in range(3):
+            ping(self)
         echo(self, self.prediction, 1)
+
+    def test_it_answers_many_calls_at_once(self):
+        request = predict_request(spec("half_plus_two"), {"x": [1.0]})
+        metadata = [("x-long", "%2F" * 2000)]
+        calls = [
+            self.prediction.Predict.future(request, timeout=PATIENCE, metadata=metadata)
+            for _ in range(100)
+        ]
+        for call in calls:
+            self.assertEqual(list(call.result().outputs["y"].float_val), [2.5])
+
+    def test_it_answers_whatever_it_is_called(self):
+        for name in ("localhost", "localhost:8500", "a/b", "[::1", "%"):
+            options = [*OPTIONS, ("grpc.default_authority", name)]
+            with self.subTest(name), grpc.insecure_channel(target(), options=options) as channel:
+                stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+                request = predict_request(spec("half_plus_two"), {"x": [1.0]})
+                answer = stub.Predict(request, timeout=PATIENCE)
+                self.assertEqual(list(answer.outputs["y"].float_val), [2.5])
 
 
 def pem(name):

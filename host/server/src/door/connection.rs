@@ -26,6 +26,8 @@ use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::authority::Authorities;
+
 /// How a client begins to speak HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -92,14 +94,21 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 /// TCP or UNIX, with TLS or without.
 pub(super) type Stream = Box<dyn Duplex>;
 
+/// What was accepted.
+pub(super) struct Accepted {
+    pub(super) stream: Stream,
+    /// Whether it is a UNIX socket's. Its clients have odd names for it.
+    pub(super) is_unix: bool,
+}
+
 /// Serves a connection to its end. `stopped` changes when the server begins to end.
 pub(super) async fn serve(
-    stream: Stream,
+    accepted: Accepted,
     service: TowerToHyperService<Router>,
     how: &Connections,
     mut stopped: watch::Receiver<()>,
 ) {
-    let begin = tokio::time::timeout(how.idle, begin(stream, how.tls.as_ref()));
+    let begin = tokio::time::timeout(how.idle, begin(accepted, how.tls.as_ref()));
     let begun = tokio::select! {
         begun = begin => begun,
         _ = stopped.changed() => return,
@@ -146,10 +155,10 @@ pub(super) async fn serve(
 }
 
 /// The handshake, and which HTTP is spoken.
-async fn begin(stream: Stream, tls: Option<&TlsAcceptor>) -> io::Result<(Stream, bool)> {
+async fn begin(accepted: Accepted, tls: Option<&TlsAcceptor>) -> io::Result<(Stream, bool)> {
     let mut stream = match tls {
-        None => stream,
-        Some(tls) => Box::new(tls.accept(stream).await?),
+        None => accepted.stream,
+        Some(tls) => Box::new(tls.accept(accepted.stream).await?),
     };
     let mut seen = BytesMut::with_capacity(PREFACE.len());
     while seen.len() < PREFACE.len() && PREFACE.starts_with(&seen) {
@@ -159,8 +168,12 @@ async fn begin(stream: Stream, tls: Option<&TlsAcceptor>) -> io::Result<(Stream,
         }
     }
     let speaks_http2 = seen == PREFACE;
-    let seen = seen.freeze();
-    Ok((Box::new(Rewound { seen, stream }), speaks_http2))
+    let rewound = Rewound {
+        seen: seen.freeze(),
+        stream,
+        authorities: (accepted.is_unix && speaks_http2).then(Authorities::new),
+    };
+    Ok((Box::new(rewound), speaks_http2))
 }
 
 impl Connections {
@@ -221,6 +234,8 @@ impl Http2 {
 struct Rewound {
     seen: Bytes,
     stream: Stream,
+    /// What follows all later bytes, where that is needed.
+    authorities: Option<Authorities>,
 }
 
 impl AsyncRead for Rewound {
@@ -230,7 +245,12 @@ impl AsyncRead for Rewound {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.seen.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
+            let before = buffer.filled().len();
+            let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+            if let Some(authorities) = &mut self.authorities {
+                authorities.pass(&mut buffer.filled_mut()[before..]);
+            }
+            return read;
         }
         let take = self.seen.len().min(buffer.remaining());
         buffer.put_slice(&self.seen[..take]);

@@ -11,6 +11,7 @@
 //! something about the body or the answer; the others are the door's own business.
 //! **Cancellation:** a client that goes away drops the request's future, and the sandbox with it.
 
+mod authority;
 mod body;
 mod budget;
 mod channel;

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use super::connection::{self, Connections, Stream};
+use super::connection::{self, Accepted, Connections};
 use super::socket_file::SocketFile;
 
 /// How many connections there may be on one port. More wait in the kernel's queue: each costs a
@@ -150,8 +150,8 @@ async fn accept(
             next = next => next,
             _ = stopped.changed() => return,
         };
-        let stream = match accepted {
-            Ok(stream) => stream,
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
                 tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
@@ -161,14 +161,14 @@ async fn accept(
         let (service, how, stopped) = (service.clone(), Arc::clone(&how), stopped.clone());
         // Handshakes and silence are each connection's own affair: they hold up no other.
         tokio::spawn(async move {
-            connection::serve(stream, service, &how, stopped).await;
+            connection::serve(accepted, service, &how, stopped).await;
             drop(slot);
         });
     }
 }
 
 impl Kind {
-    async fn accept(&self) -> io::Result<Stream> {
+    async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -177,9 +177,18 @@ impl Kind {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!("cannot set TCP_NODELAY: {error}");
                 }
-                Ok(Box::new(stream))
+                Ok(Accepted {
+                    stream: Box::new(stream),
+                    is_unix: false,
+                })
             }
-            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Accepted {
+                    stream: Box::new(stream),
+                    is_unix: true,
+                })
+            }
         }
     }
 }
