@@ -3,7 +3,7 @@
 The server serves tests/models: half_plus_two.
 """
 
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
@@ -76,6 +76,7 @@ class Reflection(Case):
         )
         request = reflection_pb2.ServerReflectionRequest(**question)
         (answer,) = call(iter([request]), timeout=PATIENCE)
+        self.assertEqual(answer.original_request, request)
         return answer
 
     def test_services_are_listed_by_both_versions(self):
@@ -86,11 +87,46 @@ class Reflection(Case):
                 self.assertLessEqual(self.SERVICES, listed)
 
     def test_a_symbol_that_there_is_not_by_both_versions(self):
+        extension = reflection_pb2.ExtensionRequest(
+            containing_type="tensorflow.TensorProto", extension_number=100
+        )
+        not_found = Code.NOT_FOUND.value[0]
         for version in self.VERSIONS:
-            with self.subTest(version):
-                with self.assertRaises(grpc.RpcError) as caught:
-                    self.ask(version, file_containing_symbol="nobody.knows.It")
-                self.assertEqual(caught.exception.code(), Code.NOT_FOUND)
+            for question, code, message in (
+                ({"file_containing_symbol": "nobody.knows.It"}, not_found, "Symbol not found."),
+                ({"file_by_filename": "nobody/knows.proto"}, not_found, "File not found."),
+                ({"file_containing_extension": extension}, not_found, "Extension not found."),
+                ({"all_extension_numbers_of_type": "nobody.K"}, not_found, "Type not found."),
+                ({}, Code.UNIMPLEMENTED.value[0], ""),
+            ):
+                with self.subTest(version, question=question):
+                    answer = self.ask(version, **question)
+                    self.assertEqual(answer.WhichOneof("message_response"), "error_response")
+                    self.assertEqual(answer.error_response.error_code, code)
+                    self.assertEqual(answer.error_response.error_message, message)
+
+    def test_a_type_without_extensions_by_both_versions(self):
+        for version in self.VERSIONS:
+            answer = self.ask(version, all_extension_numbers_of_type="tensorflow.TensorProto")
+            found = answer.all_extension_numbers_response
+            self.assertEqual(answer.WhichOneof("message_response"), "all_extension_numbers_response")
+            self.assertEqual(found.base_type_name, "tensorflow.TensorProto")
+            self.assertEqual(list(found.extension_number), [])
+
+    def test_a_file_comes_with_what_it_needs(self):
+        for version in self.VERSIONS:
+            name = "tensorflow.serving.PredictRequest.inputs"
+            answer = self.ask(version, file_containing_symbol=name)
+            files = [
+                descriptor_pb2.FileDescriptorProto.FromString(file)
+                for file in answer.file_descriptor_response.file_descriptor_proto
+            ]
+            names = [file.name for file in files]
+            self.assertEqual(names[0], "tensorflow_serving/apis/predict.proto")
+            self.assertIn("tensorflow/core/framework/tensor.proto", names)
+            self.assertEqual(len(set(names)), len(names))
+            needed = {name for file in files for name in file.dependency}
+            self.assertLessEqual(needed, set(names))
 
     def test_several_questions_on_one_call(self):
         for version in self.VERSIONS:
@@ -101,6 +137,7 @@ class Reflection(Case):
             )
             name = "tensorflow.serving.PredictionService"
             questions = [
+                reflection_pb2.ServerReflectionRequest(file_containing_symbol="nobody.knows.It"),
                 reflection_pb2.ServerReflectionRequest(list_services=""),
                 reflection_pb2.ServerReflectionRequest(file_containing_symbol=name),
             ]
@@ -108,7 +145,10 @@ class Reflection(Case):
                 answer.WhichOneof("message_response")
                 for answer in call(iter(questions), timeout=PATIENCE)
             ]
-            self.assertEqual(kinds, ["list_services_response", "file_descriptor_response"])
+            self.assertEqual(
+                kinds,
+                ["error_response", "list_services_response", "file_descriptor_response"],
+            )
 
     def test_a_client_that_knows_nothing_can_predict(self):
         """As `grpcurl` does: messages are made from what the server says of them."""

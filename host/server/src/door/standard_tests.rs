@@ -108,18 +108,32 @@ macro_rules! reflects {
         use tonic_reflection::pb::$version as pb;
         let mut client =
             pb::server_reflection_client::ServerReflectionClient::new(service($routes));
-        let list = pb::server_reflection_request::MessageRequest::ListServices(String::new());
-        let request = pb::ServerReflectionRequest {
+        let about = |question| pb::ServerReflectionRequest {
             host: String::new(),
-            message_request: Some(list),
+            message_request: Some(question),
         };
-        // A client that asks once and keeps the call.
-        let asked = futures_util::StreamExt::chain(stream::iter([request]), stream::pending());
+        let unknown = pb::server_reflection_request::MessageRequest::FileContainingSymbol;
+        let unknown = about(unknown("nobody.knows.It".to_owned()));
+        let list = pb::server_reflection_request::MessageRequest::ListServices(String::new());
+        // A client that asks twice and keeps the call.
+        let asked = stream::iter([unknown.clone(), about(list)]);
+        let asked = futures_util::StreamExt::chain(asked, stream::pending());
         let answer = client.server_reflection_info(asked).await.unwrap();
         let mut answers = answer.into_inner();
-        let first = within(answers.message()).await.unwrap().unwrap();
+        let none = within(answers.message()).await.unwrap().unwrap();
+        assert_eq!(none.original_request, Some(unknown));
+        let Some(pb::server_reflection_response::MessageResponse::ErrorResponse(error)) =
+            none.message_response
+        else {
+            panic!("nobody knows it");
+        };
+        assert_eq!(
+            (error.error_code, error.error_message.as_str()),
+            (5, "Symbol not found.")
+        );
+        let second = within(answers.message()).await.unwrap().unwrap();
         let Some(pb::server_reflection_response::MessageResponse::ListServicesResponse(list)) =
-            first.message_response
+            second.message_response
         else {
             panic!("it answers what was asked");
         };

@@ -13,6 +13,7 @@
 //! queued for it.
 
 mod answer;
+mod descriptors;
 mod encoding;
 mod health;
 mod message;
@@ -125,7 +126,8 @@ async fn call<H: Handler>(State(port): State<Arc<Port<H>>>, request: Request) ->
 
 /// Streams of these services last as long as their clients like, so they are ended when the
 /// server begins to end.
-async fn standard<H: Handler>(port: &Port<H>, request: Request) -> Response {
+async fn standard<H: Handler>(port: &Port<H>, mut request: Request) -> Response {
+    reflection::as_v1(request.uri_mut());
     let Ok(response) = port.standard.clone().oneshot(request).await;
     let draining = port.door.draining();
     response.map(|body| Body::new(answer::Until::new(body, draining)))
