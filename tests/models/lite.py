@@ -49,11 +49,30 @@ class Mixed(tf.Module):
 
 
 class Strings(tf.Module):
-    """Takes strings, which the interpreter is not given here."""
+    """Takes strings, which LiteRT's interpreter cannot be given."""
 
     @tf.function(input_signature=[spec("words", tf.string)])
     def serve(self, words):
         return {"words": tf.identity(words)}
+
+
+class Dynamic(tf.Module):
+    """The shape of one output depends on the values of the input, that of the other does not."""
+
+    @tf.function(input_signature=[spec("x", tf.float32)])
+    def serve(self, x):
+        return {"positions": tf.where(x > 0.0), "doubled": x * 2.0}
+
+
+class Flags(tf.Module):
+    """An output of one byte, and one that no input has a say in."""
+
+    @tf.function(input_signature=[spec("x", tf.float32)])
+    def serve(self, x):
+        return {
+            "positive": tf.reduce_all(x > 0.0),
+            "always": tf.constant([1.0, 2.0, 3.0]),
+        }
 
 
 @model
@@ -69,6 +88,26 @@ def lite_mixed(directory):
 @model
 def lite_strings(directory):
     write(directory / "1", Strings())
+
+
+@model
+def lite_dynamic(directory):
+    write(directory / "1", Dynamic())
+
+
+@model
+def lite_flags(directory):
+    write(directory / "1", Flags())
+
+
+@model
+def lite_strings_beside_saved_model(directory):
+    """What LiteRT cannot serve, and the same as a SavedModel, which TensorFlow can."""
+    module = Strings()
+    tf.saved_model.save(
+        module, str(directory / "1"), signatures={"serving_default": module.serve}
+    )
+    write(directory / "1", module)
 
 
 @model

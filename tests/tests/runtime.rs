@@ -92,3 +92,44 @@ fn versions_are_printed_without_a_word_of_tensorflows() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("TensorFlow Library: 2."), "{said}");
 }
+
+#[test]
+fn what_litert_cannot_compute_is_served_from_the_saved_model_beside_it() {
+    let flags = ["--prefer_tflite_model", "--max_num_load_retries=0"];
+    let server = Server::with_model("m", &path("lite_strings_beside_saved_model"), &flags);
+    let line = server.wait_for_line("in the place of its model.tflite");
+    let words = "input words is of the type string, which LiteRT neither takes nor gives";
+    assert!(line.contains(words), "{line}");
+    let answer = server.post("/v1/models/m:predict", r#"{"instances": ["to", "be"]}"#);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let body: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+    assert_eq!(body["predictions"], serde_json::json!(["to", "be"]));
+
+    let server = Server::with_model("m", &path("lite_strings"), &flags);
+    let status = server.wait_for_state("m", "1", "END").body;
+    assert!(
+        status.contains("\"error_code\": \"UNIMPLEMENTED\""),
+        "{status}"
+    );
+    assert!(status.contains(words), "{status}");
+}
+
+#[test]
+fn litert_says_what_failed_and_is_silent_otherwise() {
+    let server = Server::with_model("m", &path("lite_dynamic"), &["--prefer_tflite_model"]);
+    server.wait_for_line("TensorFlow Lite models by ");
+    for noise in ["XNNPACK", "accelerator", "environment"] {
+        assert!(!server.log().contains(noise), "{}", server.log());
+    }
+    let answer = server.post("/v1/models/m:predict", r#"{"instances": [1.0, -1.0]}"#);
+    assert_eq!(answer.status, 500, "{}", answer.body);
+    let words = "if that is one of doubled, positions, serve the SavedModel in the place of \
+                 model.tflite";
+    assert!(answer.body.contains(words), "{}", answer.body);
+    // As errors of its own: with their place, and not as lines of information.
+    let line = server.wait_for_line("Failed to set custom allocation for output tensor positions");
+    assert!(
+        line.contains(" E tensorflow] ") && line.contains("compiled_model.cc"),
+        "{line}"
+    );
+}

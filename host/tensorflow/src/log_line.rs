@@ -1,10 +1,11 @@
 //! One line of TensorFlow's log: how severe it is, and what it says.
 //!
-//! Two forms are written to the same place: absl's before it is initialised
-//! (`I0000 00:00:1700000000.123456  1234 file.cc:12] text`) and TensorFlow's own
-//! (`2026-01-02 03:04:05.678901: W tensorflow/core/file.cc:12] text`).
+//! Three forms are written to the same place: absl's before it is initialised
+//! (`I0000 00:00:1700000000.123456  1234 file.cc:12] text`), TensorFlow's own
+//! (`2026-01-02 03:04:05.678901: W tensorflow/core/file.cc:12] text`), and LiteRT's
+//! (`ERROR: [file.cc:12] text`, or without the place).
 //!
-//! **Invariant:** a pure function; a line that has neither form is passed on as it is.
+//! **Invariant:** a pure function; a line that has none of the forms is passed on as it is.
 
 use tracing::Level;
 
@@ -21,6 +22,7 @@ pub(crate) struct LogLine<'a> {
 pub(crate) fn parse(line: &str) -> LogLine<'_> {
     tensorflow_form(line)
         .or_else(|| absl_form(line))
+        .or_else(|| litert_form(line))
         .unwrap_or(LogLine {
             level: Level::INFO,
             place: "",
@@ -58,6 +60,25 @@ fn absl_form(line: &str) -> Option<LogLine<'_>> {
     })
 }
 
+fn litert_form(line: &str) -> Option<LogLine<'_>> {
+    let (word, rest) = line.split_once(": ")?;
+    // absl says in the same form that it will use its own, from now on.
+    if rest.starts_with("All log messages before absl::") {
+        return None;
+    }
+    let level = match word {
+        "DEBUG" | "VERBOSE" | "INFO" => Level::DEBUG,
+        "WARNING" => Level::WARN,
+        "ERROR" => Level::ERROR,
+        _ => return None,
+    };
+    let (place, text) = rest
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "))
+        .unwrap_or(("", rest));
+    Some(LogLine { level, place, text })
+}
+
 fn place_and_text(rest: &str) -> Option<(&str, &str)> {
     rest.split_once("] ")
         .or_else(|| rest.strip_suffix(']').map(|place| (place, "")))
@@ -78,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_are_read_and_anything_else_passes_through() {
+    fn all_forms_are_read_and_anything_else_passes_through() {
         for (line, level, place, text) in [
             (
                 "2026-01-02 03:04:05.678901: I tensorflow/cc/saved_model/reader.cc:83] Reading \
@@ -111,6 +132,25 @@ mod tests {
                 "",
                 "WARNING: All log messages before absl::InitializeLog() is called",
             ),
+            (
+                "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",
+                Level::DEBUG,
+                "",
+                "Created TensorFlow Lite XNNPACK delegate for CPU.",
+            ),
+            (
+                "WARNING: [auto_registration.cc:159] GPU accelerator [0] could not be loaded",
+                Level::WARN,
+                "auto_registration.cc:159",
+                "GPU accelerator [0] could not be loaded",
+            ),
+            (
+                "ERROR: [litert_compiled_model.cc:164] Failed to invoke",
+                Level::ERROR,
+                "litert_compiled_model.cc:164",
+                "Failed to invoke",
+            ),
+            ("ERROR: [no end", Level::ERROR, "", "[no end"),
             ("", Level::INFO, "", ""),
             ("I000é x] y", Level::INFO, "", "I000é x] y"),
             (

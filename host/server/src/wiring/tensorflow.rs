@@ -14,7 +14,7 @@ use tensorgate_core::ServableFactory;
 use tensorgate_tensorflow::{
     Library, Lookup, SavedModelLoader, Scheduling, Tracer, Wanted, capture_logs,
 };
-use tensorgate_types::{Error, ServableId};
+use tensorgate_types::{Error, ErrorCode, ServableId};
 use tracing::{info, warn};
 
 use crate::metrics::Metrics;
@@ -97,7 +97,22 @@ impl ModelFactory {
         if let Some(lite) = &self.lite
             && let Some(file) = Lite::file_in(path)
         {
-            return Ok(LoadedModel::Lite(lite.load(&file)?));
+            let loaded = lite.load(&file);
+            match loaded {
+                // It is preferred, and not the only one: what LiteRT cannot compute at all,
+                // TensorFlow does. A damaged file is an error whatever lies beside it.
+                Err(error)
+                    if error.code() == ErrorCode::Unimplemented
+                        && path.join("saved_model.pb").is_file() =>
+                {
+                    warn!(
+                        "Serving the SavedModel in {} in the place of its model.tflite: {}",
+                        path.display(),
+                        error.message()
+                    );
+                }
+                loaded => return Ok(LoadedModel::Lite(loaded?)),
+            }
         }
         let loader = self.loader.wait().as_ref().map_err(Error::clone)?;
         loader.load(path).map(LoadedModel::Saved)

@@ -1,7 +1,8 @@
 //! The part of LiteRT's C API that serving needs, as a table of function pointers.
 //!
-//! Declared after `litert/c/*.h` of LiteRT 2, which promises these types and functions to be
-//! stable. They are looked up by name, so a library that lacks one is refused and not called.
+//! Declared after `litert/c/*.h` of LiteRT 2.2, since when these types and functions are what they
+//! are: releases before it have functions of the same names that take other arguments. They are
+//! looked up by name, so a library that lacks one is refused and not called.
 //!
 //! **Invariant:** types and signatures only. Who calls what, and why that is sound, stands at
 //! the call.
@@ -16,6 +17,9 @@ opaque! {
     LiteRtEnvironment LiteRtModel LiteRtSignature LiteRtTensor LiteRtOptions LiteRtCompiledModel
     LiteRtTensorBuffer
 }
+
+/// A function that is never called: LiteRT 2.2 is the first to have it.
+pub(crate) const NEW_IN_2_2: &str = "LiteRtExternalLiteRtBufferContextGetRunOptions";
 
 /// Dimensions in a layout, at most.
 pub(crate) const MAX_RANK: usize = 8;
@@ -44,6 +48,35 @@ pub(crate) struct LiteRtRankedTensorType {
 // The size that LiteRT's own header asserts.
 const _: () = assert!(size_of::<LiteRtRankedTensorType>() == 72);
 
+/// One setting of an environment.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct LiteRtEnvOption {
+    pub(crate) tag: c_int,
+    pub(crate) value: LiteRtAny,
+}
+
+/// An integer as LiteRT's tagged union of a boolean, an integer, a real number and pointers.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct LiteRtAny {
+    pub(crate) kind: c_int,
+    pub(crate) integer: i64,
+}
+
+// The size and the place that LiteRT's own header asserts.
+const _: () = assert!(size_of::<LiteRtEnvOption>() == 24);
+const _: () = assert!(std::mem::offset_of!(LiteRtEnvOption, value) == 8);
+
+/// Which accelerators an environment looks for by itself.
+pub(crate) const ACCELERATORS: c_int = 24;
+/// From which severity on it writes to its log.
+pub(crate) const LOG_SEVERITY: c_int = 25;
+/// The value of a setting is an integer.
+pub(crate) const INTEGER: c_int = 2;
+/// Warnings and errors go to the log.
+pub(crate) const WARNING: i64 = 2;
+
 /// Buffers in ordinary memory.
 pub(crate) const HOST_MEMORY: c_int = 1;
 /// Compute on the CPU.
@@ -54,7 +87,11 @@ pub(crate) const READ: c_int = 0;
 pub(crate) const WRITE: c_int = 1;
 
 api! {
-    LiteRtCreateEnvironment: fn(c_int, *const c_void, *mut *mut LiteRtEnvironment) -> LiteRtStatus;
+    LiteRtCreateEnvironment: fn(
+        c_int,
+        *const LiteRtEnvOption,
+        *mut *mut LiteRtEnvironment,
+    ) -> LiteRtStatus;
 
     LiteRtCreateModelFromBuffer: fn(
         *mut LiteRtEnvironment,

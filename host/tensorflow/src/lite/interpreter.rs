@@ -19,6 +19,10 @@ use super::library::LiteLibrary;
 use super::model::Slot;
 use super::status::check;
 
+/// Layouts beyond those that are asked for. LiteRT writes every dimension of an output, also where
+/// there are more than a layout has room for: that is refused afterwards, and must do no harm.
+const SPARE_LAYOUTS: usize = 4;
+
 pub(crate) struct Interpreter {
     library: LiteLibrary,
     raw: *mut LiteRtCompiledModel,
@@ -82,26 +86,31 @@ impl Interpreter {
             .map(|(slot, tensor)| self.fill(slot, tensor))
             .collect::<Result<Vec<_>>>()?;
         let wanted = self.make_outputs(signature, outputs)?;
+        self.invoke(signature, &given, &wanted)
+            .map_err(|error| explain(&error, outputs))?;
+        outputs
+            .iter()
+            .zip(wanted)
+            .map(|(slot, buffer)| buffer.read(slot))
+            .collect()
+    }
+
+    fn invoke(&mut self, signature: usize, given: &[Buffer], wanted: &[Buffer]) -> Result<()> {
         let raw = |buffers: &[Buffer]| buffers.iter().map(|buffer| buffer.raw).collect::<Vec<_>>();
-        let (raw_given, raw_wanted) = (raw(&given), raw(&wanted));
+        let (given, wanted) = (raw(given), raw(wanted));
         // SAFETY: the interpreter is ours alone (`&mut`); the buffers live for the call and have
         // the sizes that the model asks for, one for each input and output.
         let status = unsafe {
             (self.library.api().LiteRtRunCompiledModel)(
                 self.raw,
                 signature,
-                raw_given.len(),
-                raw_given.as_ptr(),
-                raw_wanted.len(),
-                raw_wanted.as_ptr(),
+                given.len(),
+                given.as_ptr(),
+                wanted.len(),
+                wanted.as_ptr(),
             )
         };
-        check(status, || "running the model".to_owned())?;
-        outputs
-            .iter()
-            .zip(wanted)
-            .map(|(slot, buffer)| buffer.read(slot))
-            .collect()
+        check(status, || "running the model".to_owned())
     }
 
     /// Tells the model the shapes of its inputs, where they are not those of the last time.
@@ -160,14 +169,14 @@ impl Interpreter {
 
     /// Buffers for the outputs, of the shapes that follow from those of the inputs.
     fn make_outputs(&self, signature: usize, outputs: &[Slot]) -> Result<Vec<Buffer>> {
-        let mut layouts = vec![LiteRtLayout::default(); outputs.len()];
-        // SAFETY: a layout for each output of the signature. `true` lets LiteRT work out what the
-        // new shapes of the inputs mean.
+        let mut layouts = vec![LiteRtLayout::default(); outputs.len() + SPARE_LAYOUTS];
+        // SAFETY: a layout for each output of the signature, and room behind the last. `true` lets
+        // LiteRT work out what the new shapes of the inputs mean.
         let status = unsafe {
             (self.library.api().LiteRtGetCompiledModelOutputTensorLayouts)(
                 self.raw,
                 signature,
-                layouts.len(),
+                outputs.len(),
                 layouts.as_mut_ptr(),
                 true,
             )
@@ -309,11 +318,29 @@ fn shape(slot: &Slot, layout: &LiteRtLayout) -> Result<Vec<i64>> {
     let sizes = layout.dimensions.get(..rank).unwrap_or_default();
     if sizes.len() < rank || sizes.iter().any(|size| *size < 0) {
         return Err(Error::unimplemented(format!(
-            "the shape of output {} is known only after the run, which cannot be served",
+            "the shape of output {} is known only after the run, which LiteRT does not give",
             slot.name
         )));
     }
     Ok(sizes.iter().map(|size| i64::from(*size)).collect())
+}
+
+/// A failed run, with what may be behind it: LiteRT computes no output whose shape depends on the
+/// values of inputs, and says in its log alone which one it was.
+fn explain(error: &Error, outputs: &[Slot]) -> Error {
+    let open: Vec<&str> = outputs
+        .iter()
+        .filter(|slot| slot.is_open())
+        .map(|slot| slot.name.as_str())
+        .collect();
+    let mut message = error.message().to_owned();
+    if !open.is_empty() {
+        message += ". LiteRT gives no output whose shape depends on the values of inputs: if that \
+                    is one of ";
+        message += &open.join(", ");
+        message += ", serve the SavedModel in the place of model.tflite";
+    }
+    Error::new(error.code(), message)
 }
 
 fn byte_len(slot: &Slot, shape: &[i64]) -> Result<usize> {

@@ -2,12 +2,16 @@
 
 #![expect(unsafe_code, reason = "opens a library and calls it")]
 
+use std::ffi::c_int;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use libloading::os::unix;
 
-use super::ffi::{Api, LiteRtEnvironment};
+use super::ffi::{
+    ACCELERATORS, Api, CPU, INTEGER, LOG_SEVERITY, LiteRtAny, LiteRtEnvOption, LiteRtEnvironment,
+    LiteRtStatus, NEW_IN_2_2, WARNING,
+};
 use crate::find::{Lookup, NotFound};
 
 /// An open libLiteRt. A copy is the same library; it stays open until the process ends.
@@ -54,7 +58,7 @@ impl LiteLibrary {
         Ok(Self::open(&path).map_err(Box::new)?)
     }
 
-    /// Opens the library at `path`: a file that is libLiteRt of LiteRT 2.
+    /// Opens the library at `path`: a file that is libLiteRt of LiteRT 2.2 or later.
     ///
     /// # Errors
     /// When the system's loader refuses it (its reason is given), or a function is missing.
@@ -72,18 +76,35 @@ impl LiteLibrary {
         let library = unsafe { unix::Library::open(Some(&real), flags) }
             .map_err(|error| fail(error.to_string()))?
             .into();
-        // SAFETY: the declarations are those of LiteRT 2, whose functions have these names; a
-        // library that has them all is one. It is never closed.
-        let api = unsafe { Api::look_up(&library) }
+        // Never closed, also when it is refused: it may have destructors that are run at the end of
+        // a thread, and they would be gone by then.
+        let library: &'static libloading::Library = Box::leak(Box::new(library));
+        // SAFETY: of the functions, none is called before it is known below that the library is
+        // of LiteRT 2.2 or later, whose functions are as declared. It is never closed.
+        let api = unsafe { Api::look_up(library) }
             .map_err(|name| fail(format!("it has no function {name}")))?;
-        std::mem::forget(library);
-        let mut environment = std::ptr::null_mut();
-        // SAFETY: no options, and a place for the environment, which is never destroyed.
-        let status =
-            unsafe { (api.LiteRtCreateEnvironment)(0, std::ptr::null(), &raw mut environment) };
-        if status != 0 || environment.is_null() {
-            return Err(fail(format!("it makes no environment (status {status})")));
+        // SAFETY: whatever has this name, it is not called.
+        let mark = unsafe { library.get::<*const ()>(NEW_IN_2_2.as_bytes()) };
+        if mark.is_err() {
+            let older = "it is of a LiteRT before 2.2, whose functions take other arguments";
+            return Err(fail(older.to_owned()));
         }
+        // What LiteRT says of its own doings, and its search for accelerators that we never use,
+        // are of no use to who reads the log.
+        let settings =
+            [(LOG_SEVERITY, WARNING), (ACCELERATORS, i64::from(CPU))].map(|(tag, integer)| {
+                LiteRtEnvOption {
+                    tag,
+                    value: LiteRtAny {
+                        kind: INTEGER,
+                        integer,
+                    },
+                }
+            });
+        let environment = make_environment(&api, &settings)
+            // Settings are not worth a refusal.
+            .or_else(|_status| make_environment(&api, &[]))
+            .map_err(|status| fail(format!("it makes no environment (status {status})")))?;
         let opened = Opened {
             path: real,
             api,
@@ -108,6 +129,23 @@ impl LiteLibrary {
     pub(crate) fn environment(self) -> *mut LiteRtEnvironment {
         self.opened.environment
     }
+}
+
+/// An environment, which is never destroyed.
+fn make_environment(
+    api: &Api,
+    settings: &[LiteRtEnvOption],
+) -> Result<*mut LiteRtEnvironment, LiteRtStatus> {
+    let mut environment = std::ptr::null_mut();
+    let count = c_int::try_from(settings.len()).unwrap_or(0);
+    // SAFETY: as many settings as are said, valid for the call, each an integer where LiteRT
+    // wants one; a place for the environment.
+    let status =
+        unsafe { (api.LiteRtCreateEnvironment)(count, settings.as_ptr(), &raw mut environment) };
+    if status != 0 || environment.is_null() {
+        return Err(status);
+    }
+    Ok(environment)
 }
 
 impl fmt::Debug for LiteLibrary {

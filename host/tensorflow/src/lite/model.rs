@@ -69,6 +69,11 @@ impl Slot {
     pub(crate) fn is_scalar(&self) -> bool {
         self.shape.is_empty()
     }
+
+    /// Whether the model leaves a part of the shape open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.shape.contains(&-1)
+    }
 }
 
 /// A model as LiteRT has read it, with the bytes that it points into.
@@ -322,9 +327,10 @@ impl Model {
         check(status, || format!("reading the type of {what} {name}"))?;
         let dtype = dtype_of(kind.element_type).ok_or_else(|| {
             Error::unimplemented(format!(
-                "{what} {name} has LiteRT's element type {}, which cannot be served: numbers and \
-                 booleans can",
-                kind.element_type
+                "{what} {name} is of the type {}, which LiteRT neither takes nor gives: serve the \
+                 SavedModel in the place of model.tflite, or one whose inputs and outputs are \
+                 numbers and booleans",
+                name_of(kind.element_type)
             ))
         })?;
         let rank = (kind.layout.bits & 0x7f) as usize;
@@ -406,6 +412,17 @@ fn dtype_of(element_type: c_int) -> Option<DType> {
         19 => DType::BFLOAT16,
         _ => return None,
     })
+}
+
+/// The name of a type that has no TensorFlow type here.
+fn name_of(element_type: c_int) -> String {
+    match element_type {
+        5 => "string".to_owned(),
+        14 => "resource".to_owned(),
+        15 => "variant".to_owned(),
+        18 => "int4".to_owned(),
+        other => format!("with LiteRT's number {other}"),
+    }
 }
 
 fn describe(entries: &BTreeMap<String, Entry>) -> Signatures {

@@ -22,7 +22,7 @@ fn meaning(status: LiteRtStatus) -> (ErrorCode, &'static str) {
     match status {
         1 => (ErrorCode::InvalidArgument, "invalid argument"),
         2 => (ErrorCode::ResourceExhausted, "out of memory"),
-        3 => (ErrorCode::Internal, "failure at run time"),
+        3 => (ErrorCode::Internal, "failure at run time, the log says why"),
         4 => (ErrorCode::InvalidArgument, "an input is missing"),
         5 => (ErrorCode::Unimplemented, "not supported"),
         6 => (ErrorCode::NotFound, "not found"),

@@ -7,7 +7,9 @@ use tensorgate_engine::{Predictor, RunRequest};
 use tensorgate_tensorflow::{LiteLibrary, LiteModel, Lookup, Wanted};
 use tensorgate_types::{DType, Deadline, ErrorCode, Result};
 
-use crate::support::{call, floats, model_dir, numbers, request, run, tensor};
+use crate::support::{
+    call, floats, library as tensorflow, model_dir, numbers, request, run, tensor,
+};
 
 fn library() -> LiteLibrary {
     static LIBRARY: OnceLock<LiteLibrary> = OnceLock::new();
@@ -144,5 +146,48 @@ fn files_that_are_no_lite_models_are_refused() {
     }
     let error = self::load("lite_strings", 1).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unimplemented);
-    assert!(error.message().contains("input words"), "{error:?}");
+    assert_eq!(
+        error.message(),
+        "input words is of the type string, which LiteRT neither takes nor gives: serve the \
+         SavedModel in the place of model.tflite, or one whose inputs and outputs are numbers and \
+         booleans"
+    );
+}
+
+#[test]
+fn outputs_whose_shape_depends_on_values_are_an_error_by_name() {
+    let model = load("lite_dynamic", 1).unwrap();
+    for _again in 0..2 {
+        let input = floats(&[4], &[1.0, -1.0, 2.0, 3.0]);
+        let error = model
+            .run(&request("serving_default", &[("x", input)]))
+            .unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Internal);
+        assert_eq!(
+            error.message(),
+            "LiteRT: running the model: failure at run time, the log says why (status 3). LiteRT \
+             gives no output whose shape depends on the values of inputs: if that is one of \
+             doubled, positions, serve the SavedModel in the place of model.tflite"
+        );
+    }
+}
+
+#[test]
+fn constants_and_single_bytes_are_outputs_too() {
+    let model = load("lite_flags", 1).unwrap();
+    for (value, expected) in [(1.0, 1), (-1.0, 0)] {
+        let input = floats(&[2], &[value, 1.0]);
+        let outputs = run(&model, "serving_default", &[("x", input)]);
+        assert_eq!(numbers::<f32>(&outputs[0].1), [1.0, 2.0, 3.0]);
+        assert_eq!(numbers::<u8>(&outputs[1].1), [expected]);
+    }
+}
+
+#[test]
+fn a_library_of_another_kind_is_refused_and_not_called() {
+    let error = LiteLibrary::open(tensorflow().path()).unwrap_err();
+    assert!(
+        error.to_string().contains("it has no function LiteRt"),
+        "{error}"
+    );
 }
