@@ -23,6 +23,7 @@ mod ffi;
 mod find;
 mod library;
 mod lite;
+mod load_error;
 mod log_line;
 mod logs;
 mod ops;

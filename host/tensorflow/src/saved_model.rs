@@ -23,7 +23,7 @@ use crate::fetch::Fetched;
 use crate::fetch_sets::FetchSets;
 use crate::ffi::TF_Output;
 use crate::library::Library;
-use crate::ops;
+use crate::load_error;
 use crate::plan::{self, Plan, Ports};
 use crate::run_options::RunOptions;
 use crate::scheduling::{self, Scheduling};
@@ -71,7 +71,7 @@ impl SavedModelLoader {
         let mut session = Session::new(self.library.api());
         let meta_graph = session
             .load(dir, &self.tags, &self.session_config)
-            .map_err(ops::explain)?;
+            .map_err(|error| load_error::explain(error, dir))?;
         let described = describe::read_meta_graph(meta_graph.as_slice())?;
         let on_calling_thread = self.scheduling == Scheduling::CallingThread
             && !scheduling::may_run_forever(meta_graph.as_slice())?;
