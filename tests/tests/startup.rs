@@ -73,6 +73,16 @@ fn mistakes_on_the_command_line_are_refused_by_name() {
         ),
         (&["sevre"], 2, "no command is called sevre"),
         (
+            &["serve", "--run_threads=1000000"],
+            2,
+            "Couldn't interpret value 1000000 for flag run_threads. Expected: number up to 4096.",
+        ),
+        (
+            &["version", "--libtensroflow=/x"],
+            2,
+            "`tensorgate version` takes --libtensorflow",
+        ),
+        (
             &["--port=8500"],
             2,
             "did you mean `tensorgate serve --port=8500`?",
@@ -198,6 +208,10 @@ fn help_and_versions_are_printed() {
         "{}",
         stdout(&version)
     );
+    let version = output(tensorgate().args(["version", "--libtensorflow=/not/there"]));
+    let text = stdout(&version);
+    assert!(text.contains("\nTensorFlow Library: "), "{text}");
+    assert!(text.contains("/not/there"), "{text}");
     let model_server = ModelServer::new();
     let version = output(model_server.command().arg("--version"));
     assert_eq!(version.status.code(), Some(0));

@@ -64,7 +64,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command.as_str() {
         "serve" => serve::as_tensorgate(rest),
         "inspect" => inspect::run(rest),
-        "version" => serve::print_versions(),
+        "version" => serve::version(rest),
         "--version" | "-V" => {
             print(concat!("tensorgate ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS

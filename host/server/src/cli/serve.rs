@@ -61,7 +61,7 @@ pub(super) fn as_tensorgate(args: &[String]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if options.version {
-        return print_versions();
+        return print_versions(&options);
     }
     start(options, Manner::Tensorgate, &found)
 }
@@ -84,7 +84,7 @@ pub(super) fn as_model_server(program: &str, args: &[String]) -> ExitCode {
         return ExitCode::from(NOT_STARTED);
     }
     if options.version {
-        return print_versions();
+        return print_versions(&options);
     }
     if let Some(unknown) = found.unknown.first() {
         print(&format!("unknown argument: {unknown}\n"));
@@ -112,9 +112,36 @@ fn start(mut options: ServeOptions, manner: Manner, found: &Found) -> ExitCode {
     }
 }
 
+/// `tensorgate version`: of the library that a server with these flags would use.
+pub(super) fn version(args: &[String]) -> ExitCode {
+    const KNOWN: [&str; 2] = ["libtensorflow", "help"];
+    let flags: Vec<_> = OWN
+        .iter()
+        .filter(|flag| KNOWN.contains(&flag.name))
+        .collect();
+    let mut options = ServeOptions::default();
+    let found = match flag::parse(&flags, args, &mut options) {
+        Ok(found) => found,
+        Err(error) => return complain(&error.to_string()),
+    };
+    if let Some(unknown) = found.unknown.first() {
+        return complain(&format!(
+            "unknown argument: {unknown}; `tensorgate version` takes --libtensorflow"
+        ));
+    }
+    if options.help {
+        print(&format!(
+            "usage: tensorgate version [--libtensorflow=<file or directory>]\n\n{}",
+            usage::help(&flags)
+        ));
+        return ExitCode::SUCCESS;
+    }
+    print_versions(&options)
+}
+
 /// The lines of the original's `--version`, from which scripts cut the number.
-pub(super) fn print_versions() -> ExitCode {
-    let library = serve::tensorflow_version(&ServeOptions::default());
+fn print_versions(options: &ServeOptions) -> ExitCode {
+    let library = serve::tensorflow_version(options);
     print(&format!(
         "TensorFlow ModelServer: {} (Tensorgate)\nTensorFlow Library: {library}\n",
         env!("CARGO_PKG_VERSION")
