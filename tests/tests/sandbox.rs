@@ -88,7 +88,9 @@ fn endless_sleep_is_stopped_by_the_deadline() {
 fn endless_memory_and_endless_depth_are_stopped() {
     let server = serve("memory_bomb", &["--sandbox_memory_bytes=33554432"]);
     let answer = server.get("/v1/x");
-    assert_eq!(answer.status, 429, "{}", answer.body);
+    assert_eq!(answer.status, 413, "{}", answer.body);
+    let flag = "(--sandbox_memory_bytes=33554432)";
+    assert!(answer.body.contains(flag), "{}", answer.body);
     assert_eq!(server.get("/health/ready").status, 200);
     let server = serve("deep_recursion", &[]);
     let answer = server.get("/v1/x");

@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<EdgeState>,
     pub(crate) slots: Slots,
+    /// Those of them that requests over REST may have; none when they may have all.
+    pub(crate) rest_slots: Option<Slots>,
     pub(crate) ticker: Ticker,
     pub(crate) prints: Prints,
     pub(crate) shared: Arc<Shared>,
@@ -91,6 +93,8 @@ impl EdgeEngine {
             engine,
             linker,
             slots: Slots::new(limits.slots, limits.waiting),
+            rest_slots: (limits.rest_slots < limits.slots)
+                .then(|| Slots::new(limits.rest_slots, limits.waiting)),
             ticker,
             prints: Prints::default(),
             shared: Arc::new(Shared {
@@ -109,7 +113,9 @@ impl EdgeEngine {
     /// How many requests are in components now, and how many wait to be.
     #[must_use]
     pub fn occupancy(&self) -> (usize, usize) {
-        self.0.slots.occupancy()
+        let (running, waiting) = self.0.slots.occupancy();
+        let rest = self.0.rest_slots.as_ref();
+        (running, waiting + rest.map_or(0, |rest| rest.occupancy().1))
     }
 
     /// The limits that it was made with.

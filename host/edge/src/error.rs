@@ -74,6 +74,9 @@ pub enum EdgeError {
     OutOfMemory {
         /// [`EdgeLimits::memory`](crate::EdgeLimits::memory).
         limit: usize,
+        /// Whether a model had run already: then it is the answer that takes so much, and not
+        /// the request.
+        answering: bool,
         /// How it gave up.
         #[source]
         fault: GuestFault,
@@ -129,10 +132,18 @@ impl EdgeError {
             Self::ResponseTooLarge { size, limit } => {
                 format!("the response has {size} bytes, the server sends at most {limit}")
             }
-            Self::OutOfMemory { limit, .. } => format!(
-                "handling this request takes more than the {limit} bytes of memory that one \
-                 request may use"
-            ),
+            Self::OutOfMemory {
+                limit, answering, ..
+            } => {
+                let what = if *answering {
+                    "the answer to this request"
+                } else {
+                    "handling this request"
+                };
+                format!(
+                    "{what} takes more than the {limit} bytes of memory that one request may use"
+                )
+            }
             Self::DeadlinePassed => {
                 "the deadline passed while the request was being handled".to_owned()
             }

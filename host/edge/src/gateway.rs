@@ -29,6 +29,7 @@ use crate::lower::error_in;
 use crate::message::{Assembled, Outside};
 use crate::meter::{Cut, Meter, Metered};
 use crate::response::{RestResponse, check_response};
+use crate::slots::Slots;
 use crate::state::EdgeState;
 use crate::{EdgeError, GuestFault, LoadError, Services};
 
@@ -101,11 +102,15 @@ struct Exports {
 }
 
 /// What comes to a component's door.
-struct Arrival<P> {
+struct Arrival<'a, P> {
     /// What goes into it.
     params: P,
     /// How many bytes that is.
     size: usize,
+    /// How long the body or the message is.
+    request_bytes: usize,
+    /// What is taken before a slot, where requests of a kind have a bound of their own.
+    lane: Option<&'a Slots>,
     /// What it may take parts of.
     message: Option<Bytes>,
     deadline: Deadline,
@@ -200,7 +205,10 @@ impl Gateway {
         deadline: Deadline,
     ) -> Result<RestResponse, EdgeError> {
         let size = request_size(&request);
+        let inner = Arc::clone(&self.inner);
         let arrival = Arrival {
+            request_bytes: request.body.len(),
+            lane: inner.rest_slots.as_ref(),
             params: RequestOut {
                 method: request.method,
                 path: request.path,
@@ -235,6 +243,8 @@ impl Gateway {
         let head = message.slice(..message.len().min(HEAD));
         let arrival = Arrival {
             size: method.len() + head.len(),
+            request_bytes: message.len(),
+            lane: None,
             params: GrpcRequestOut {
                 method,
                 head,
@@ -262,7 +272,7 @@ impl Gateway {
     async fn answer<P, R, T>(
         &self,
         export: ComponentExportIndex,
-        arrival: Arrival<P>,
+        arrival: Arrival<'_, P>,
         check: impl FnOnce(R, &EdgeState) -> Result<T, EdgeError>,
     ) -> Result<T, EdgeError>
     where
@@ -272,7 +282,7 @@ impl Gateway {
         self.inner.shared.counters.requests.increment();
         let result = self.admit_and_call(export, arrival, check).await;
         if let Err(error) = &result {
-            self.count(error);
+            self.inner.shared.counters.count(error);
         }
         result
     }
@@ -280,7 +290,7 @@ impl Gateway {
     async fn admit_and_call<P, R, T>(
         &self,
         export: ComponentExportIndex,
-        arrival: Arrival<P>,
+        arrival: Arrival<'_, P>,
         check: impl FnOnce(R, &EdgeState) -> Result<T, EdgeError>,
     ) -> Result<T, EdgeError>
     where
@@ -290,6 +300,8 @@ impl Gateway {
         let Arrival {
             params,
             size,
+            request_bytes,
+            lane,
             message,
             deadline,
         } = arrival;
@@ -297,6 +309,10 @@ impl Gateway {
         refuse_large(size, limits.request_bytes)?;
         let message_size = message.as_ref().map_or(0, Bytes::len);
         refuse_large(message_size, limits.grpc_request_bytes)?;
+        let _lane = match lane {
+            Some(lane) => Some(lane.take(deadline).await?),
+            None => None,
+        };
         // Declared before the store, hence dropped after it: a slot is free when its memory is.
         let _slot = self.inner.slots.take(deadline).await?;
         let _running = self.inner.ticker.run();
@@ -304,6 +320,7 @@ impl Gateway {
         self.inner.shared.counters.bytes_to_guests.add(size as u64);
         let mut store = self.store(deadline);
         store.data_mut().outside = Outside::of(message);
+        store.data_mut().request_bytes = request_bytes;
         let meter = Arc::clone(&store.data().meter);
         let result = {
             let call = pin!(self.call(export, &mut store, params));
@@ -408,30 +425,16 @@ impl Gateway {
         };
         if state.memory.refused {
             let limit = state.shared.limits.memory;
-            return EdgeError::OutOfMemory { limit, fault };
+            let answering = state.ran;
+            return EdgeError::OutOfMemory {
+                limit,
+                answering,
+                fault,
+            };
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => EdgeError::StackOverflow { fault },
             _ => EdgeError::Trap { fault },
-        }
-    }
-
-    fn count(&self, error: &EdgeError) {
-        let counters = &self.inner.shared.counters;
-        match error {
-            EdgeError::Full { .. } => counters.refused_full.increment(),
-            EdgeError::NoSlotInTime { .. } => counters.refused_late.increment(),
-            EdgeError::RequestTooLarge { .. } => counters.refused_large.increment(),
-            EdgeError::ResponseTooLarge { .. } => counters.large_responses.increment(),
-            EdgeError::BadResponse(_) => counters.bad_responses.increment(),
-            EdgeError::DeadlinePassed => counters.deadlines.increment(),
-            EdgeError::OutOfTime { .. } => counters.out_of_time.increment(),
-            EdgeError::OutOfMemory { .. } => counters.out_of_memory.increment(),
-            EdgeError::StackOverflow { .. } => {
-                counters.stack_overflows.increment();
-                counters.traps.increment();
-            }
-            EdgeError::Trap { .. } => counters.traps.increment(),
         }
     }
 

@@ -172,7 +172,9 @@ pub(crate) async fn run(
     calls: Vec<Call>,
 ) -> Result<Vec<NamedTensors>> {
     let deadline = store.data().deadline;
-    wait_for(store, model.run(calls, deadline)).await
+    let result = wait_for(store, model.run(calls, deadline)).await;
+    store.data_mut().ran = true;
+    result
 }
 
 /// Waits for something outside, on nobody's time but the deadline's.

@@ -19,7 +19,13 @@ pub struct EdgeLimits {
     /// [`keep_resident`](Self::keep_resident) bytes of real memory once it has been used.
     pub slots: usize,
 
-    /// Requests that may wait for a slot. Default 1024.
+    /// Those of the slots that requests over REST may have at the same time. By default all.
+    ///
+    /// gRPC calls are not bounded by it, and get slots also when REST has all of its own.
+    pub rest_slots: usize,
+
+    /// Requests that may wait for a slot, and as many again that may wait for one of REST's.
+    /// Default 1024.
     ///
     /// One more is refused at once (`UNAVAILABLE`): a queue that nobody can outlive only turns an
     /// overload into timeouts.
@@ -82,6 +88,7 @@ impl Default for EdgeLimits {
     fn default() -> Self {
         Self {
             slots: 128,
+            rest_slots: usize::MAX,
             waiting: 1024,
             guest_time: Duration::from_secs(10),
             tick: Duration::from_millis(2),
@@ -99,7 +106,7 @@ impl Default for EdgeLimits {
 impl EdgeLimits {
     /// Why these limits cannot be used, if they cannot.
     pub(crate) fn problem(&self) -> Option<&'static str> {
-        if self.slots == 0 {
+        if self.slots == 0 || self.rest_slots == 0 {
             return Some("there must be at least one slot");
         }
         if self.slots > 16_384 {

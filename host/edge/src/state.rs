@@ -31,6 +31,10 @@ pub(crate) struct EdgeState {
     pub(crate) deadline: Deadline,
     pub(crate) meter: Arc<Meter>,
     pub(crate) table: ResourceTable,
+    /// How long the request's body or message is.
+    pub(crate) request_bytes: usize,
+    /// Whether a model has run for it: what the component does from then on is the answer.
+    pub(crate) ran: bool,
     /// Models in `table`.
     pub(crate) held_models: usize,
     /// Whether the component has said how its request ended.
@@ -69,6 +73,8 @@ impl EdgeState {
             deadline,
             meter,
             table,
+            request_bytes: 0,
+            ran: false,
             held_models: 0,
             reported: false,
             reloaded: false,

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::EdgeError;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)+) => {
         /// The counters of an engine at one moment. All of them only ever rise.
@@ -64,6 +66,27 @@ counters! {
     /// Bytes that went past components without a copy: inputs that are parts of a message, and
     /// outputs that stayed with the host.
     bytes_shared,
+}
+
+impl Counters {
+    /// Counts a request that a component did not answer.
+    pub(crate) fn count(&self, error: &EdgeError) {
+        match error {
+            EdgeError::Full { .. } => self.refused_full.increment(),
+            EdgeError::NoSlotInTime { .. } => self.refused_late.increment(),
+            EdgeError::RequestTooLarge { .. } => self.refused_large.increment(),
+            EdgeError::ResponseTooLarge { .. } => self.large_responses.increment(),
+            EdgeError::BadResponse(_) => self.bad_responses.increment(),
+            EdgeError::DeadlinePassed => self.deadlines.increment(),
+            EdgeError::OutOfTime { .. } => self.out_of_time.increment(),
+            EdgeError::OutOfMemory { .. } => self.out_of_memory.increment(),
+            EdgeError::StackOverflow { .. } => {
+                self.stack_overflows.increment();
+                self.traps.increment();
+            }
+            EdgeError::Trap { .. } => self.traps.increment(),
+        }
+    }
 }
 
 /// One number that only rises.

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tensorgate_edge::{EdgeError, EdgeLimits, RestRequest};
+use tensorgate_edge::{EdgeError, EdgeLimits, GrpcRequest, RestRequest};
 use tensorgate_types::Deadline;
 
 use crate::fake::Fake;
@@ -57,6 +57,31 @@ async fn a_full_house_has_a_line_and_a_full_line_is_unavailable() {
     assert_eq!(first.expect("an answer").status, 200);
     assert_eq!(second.expect("an answer").status, 200);
     assert_eq!(sandbox.engine.stats().refused_full, 1);
+    sandbox.assert_unharmed().await;
+}
+
+#[tokio::test]
+async fn rest_may_have_some_of_the_slots_and_leaves_the_others() {
+    let limits = EdgeLimits {
+        slots: 2,
+        rest_slots: 1,
+        waiting: 0,
+        ..limits()
+    };
+    let sandbox = Sandbox::with("echo", limits, Fake::waiting()).await;
+    let mut first = pin!(sandbox.gateway.handle(predict(), Deadline::NEVER));
+    start(first.as_mut(), &sandbox, (1, 0)).await;
+    let second = sandbox.gateway.handle(predict(), Deadline::NEVER).await;
+    let refused = EdgeError::Full {
+        slots: 1,
+        waiting: 0,
+    };
+    assert_eq!(second.err(), Some(refused));
+    let call = GrpcRequest::default();
+    let answer = sandbox.gateway.handle_grpc(call, Deadline::NEVER).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    sandbox.fake.let_run(1);
+    assert_eq!(first.await.expect("an answer").status, 200);
     sandbox.assert_unharmed().await;
 }
 

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use tensorgate_edge::EdgeError;
 use tensorgate_types::Error;
 
 /// An answer that is not the component's.
@@ -28,10 +29,30 @@ impl Fault {
 
 impl From<&Error> for Fault {
     fn from(error: &Error) -> Self {
-        let status = StatusCode::from_u16(error.code().http_status())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = if is_too_large(error) {
+            StatusCode::PAYLOAD_TOO_LARGE
+        } else {
+            StatusCode::from_u16(error.code().http_status())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        };
         Self::new(status, error.message())
     }
+}
+
+/// Whether it was the length of the request that met a bound. The canonical code for that is the
+/// one for having too many requests, too; 429 would have the client send it again.
+fn is_too_large(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    matches!(
+        source.and_then(|source| source.downcast_ref()),
+        Some(
+            EdgeError::RequestTooLarge { .. }
+                | EdgeError::OutOfMemory {
+                    answering: false,
+                    ..
+                }
+        )
+    )
 }
 
 impl From<Error> for Fault {
@@ -93,6 +114,22 @@ mod tests {
         for code in ErrorCode::ALL {
             let fault = Fault::from(&Error::new(*code, "m"));
             assert_eq!(fault.status.as_u16(), code.http_status());
+        }
+    }
+
+    #[test]
+    fn a_request_that_takes_too_much_memory_is_413_and_an_answer_is_not() {
+        for (answering, status) in [(false, 413), (true, 429)] {
+            let error = EdgeError::OutOfMemory {
+                limit: 1,
+                answering,
+                fault: tensorgate_edge::GuestFault {
+                    description: String::new(),
+                    output: String::new(),
+                },
+            };
+            let fault = Fault::from(Error::from(error));
+            assert_eq!(fault.status.as_u16(), status);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tensorgate_core::Manager;
 use tensorgate_edge::{
-    EdgeEngine, EdgeLimits, Gateway, GrpcRequest, RestRequest, RestResponse, Services,
+    EdgeEngine, EdgeError, EdgeLimits, Gateway, GrpcRequest, RestRequest, RestResponse, Services,
 };
 use tensorgate_types::{Deadline, Error};
 
@@ -41,7 +41,7 @@ impl Handler for EdgeHandler {
     ) -> Result<RestResponse, Error> {
         let call = self.gateway.handle(request, deadline);
         let answer = self.outcomes.of_client(Entrypoint::Rest, Api::Other, call);
-        Ok(answer.await?)
+        answer.await.map_err(told)
     }
 
     async fn grpc(&self, call: GrpcRequest, deadline: Deadline) -> Result<Vec<Bytes>, Error> {
@@ -53,7 +53,7 @@ impl Handler for EdgeHandler {
         let api = Api::of_method(&call.method);
         let call = self.gateway.handle_grpc(call, deadline);
         let answer = self.outcomes.of_client(Entrypoint::Grpc, api, call);
-        Ok(answer.await??.chunks)
+        Ok(answer.await.map_err(told)??.chunks)
     }
 
     async fn until_ready(&self, ready: bool) {
@@ -75,6 +75,21 @@ impl Handler for EdgeHandler {
             .map(|(name, _)| name.as_str())
             .collect();
         (!waiting.is_empty()).then(|| format!("still loading: {}", waiting.join(", ")))
+    }
+}
+
+/// What a client is told when the component could not answer: for a bound that an operator can
+/// move, the flag.
+fn told(error: EdgeError) -> Error {
+    match error {
+        EdgeError::OutOfMemory { limit, .. } => {
+            let message = format!(
+                "{} (--sandbox_memory_bytes={limit})",
+                error.public_message()
+            );
+            Error::new(error.code(), message).with_source(error)
+        }
+        other => other.into(),
     }
 }
 
@@ -114,13 +129,13 @@ fn read(file: &Path) -> Result<Bytes, Error> {
 }
 
 fn limits(options: &ServeOptions) -> EdgeLimits {
-    // The original's flag says how many requests are handled at a time, too: the smaller wins.
-    let slots = match options.rest_api_num_threads {
-        0 => options.sandbox_slots,
-        threads => options.sandbox_slots.min(threads),
-    };
     EdgeLimits {
-        slots,
+        slots: options.sandbox_slots,
+        // The threads of the original's HTTP server; its gRPC server has others.
+        rest_slots: match options.rest_api_num_threads {
+            0 => usize::MAX,
+            threads => threads,
+        },
         waiting: options.sandbox_max_waiting,
         guest_time: options.sandbox_cpu_budget,
         memory: options.sandbox_memory_bytes,

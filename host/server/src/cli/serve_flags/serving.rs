@@ -55,7 +55,7 @@ pub(crate) const SERVING: &[Row] = &[
         "rest_api_num_threads",
         "0",
         Value::Int32(|o, v| o.rest_api_num_threads = count(v)),
-        "How many HTTP requests are handled at a time; 0 leaves it to `sandbox_slots`.",
+        "How many HTTP requests are handled at a time; 0 leaves it to `sandbox_slots`. gRPC calls are not counted.",
     ),
     acts(
         "rest_api_timeout_in_ms",
