@@ -59,7 +59,7 @@ impl House {
 }
 
 impl Models for House {
-    fn open(&self, _spec: &ModelSpec) -> Result<Arc<dyn OpenModel>> {
+    fn open(&self, _spec: &ModelSpec, _request_bytes: usize) -> Result<Arc<dyn OpenModel>> {
         Ok(Arc::clone(&self.0) as Arc<dyn OpenModel>)
     }
 

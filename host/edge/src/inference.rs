@@ -61,7 +61,7 @@ fn open(
             &Error::resource_exhausted(format!("one request may hold {limit} models open")),
         ),));
     }
-    let model = match state.services.models.open(&spec) {
+    let model = match state.services.models.open(&spec, state.request_bytes) {
         Ok(model) => model,
         Err(error) => return Ok((Err(error_out(&error)),)),
     };

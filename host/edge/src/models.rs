@@ -20,10 +20,11 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The models that a component may call.
 pub trait Models: Send + Sync + 'static {
     /// Opens a version of a model and pins it: what is returned stays usable until it is dropped.
+    /// `request_bytes` is how long the body or the message of the request is that asks.
     ///
     /// # Errors
     /// As the WIT function `open` documents them.
-    fn open(&self, spec: &ModelSpec) -> Result<Arc<dyn OpenModel>>;
+    fn open(&self, spec: &ModelSpec, request_bytes: usize) -> Result<Arc<dyn OpenModel>>;
 
     /// Every version of the model that was ever seen, the highest first; or the one asked for.
     ///

@@ -87,6 +87,8 @@ impl StrictShapes {
 pub struct ModelLimit {
     /// How many requests may be in the model at a time.
     pub concurrency: Option<usize>,
+    /// How long the body of a request over REST, or the message of a gRPC call, may be.
+    pub body_bytes: Option<usize>,
 }
 
 /// What models may take, each by its name; `*` is any that is not named.
@@ -94,7 +96,7 @@ pub struct ModelLimit {
 pub struct ModelLimits(BTreeMap<String, ModelLimit>);
 
 impl ModelLimits {
-    /// From `name:concurrency=8`, several with commas between them.
+    /// From `name:concurrency=8:body_bytes=1000`, several with commas between them.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut limits = BTreeMap::new();
         for part in list(text) {
@@ -102,12 +104,14 @@ impl ModelLimits {
             let mut limit = ModelLimit::default();
             for setting in settings.split(':') {
                 let (key, value) = setting.split_once('=')?;
-                let value = value.trim();
-                match key.trim() {
-                    "concurrency" => {
-                        limit.concurrency = Some(value.parse().ok().filter(|most| *most > 0)?);
-                    }
+                let most = value.trim().parse().ok().filter(|most| *most > 0)?;
+                let place = match key.trim() {
+                    "concurrency" => &mut limit.concurrency,
+                    "body_bytes" => &mut limit.body_bytes,
                     _ => return None,
+                };
+                if place.replace(most).is_some() {
+                    return None;
                 }
             }
             let name = name.trim().to_owned();
@@ -123,6 +127,12 @@ impl ModelLimits {
     pub fn of(&self, model: &str) -> ModelLimit {
         let limit = self.0.get(model).or_else(|| self.0.get("*"));
         limit.copied().unwrap_or_default()
+    }
+
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -311,10 +321,12 @@ mod tests {
 
     #[test]
     fn limits_are_read_by_model() {
-        let limits = ModelLimits::parse("a:concurrency=8, *:concurrency=1");
+        let limits = ModelLimits::parse("a:concurrency=8:body_bytes=9, *:concurrency=1");
         let limits = limits.unwrap();
         assert_eq!(limits.of("a").concurrency, Some(8));
+        assert_eq!(limits.of("a").body_bytes, Some(9));
         assert_eq!(limits.of("b").concurrency, Some(1));
+        assert_eq!(limits.of("b").body_bytes, None);
         for bad in [
             "a",
             "a:",
@@ -322,6 +334,8 @@ mod tests {
             "a:concurrency=0",
             ":concurrency=1",
             "a:concurrency=x",
+            "a:body_bytes=0",
+            "a:body_bytes=1:body_bytes=2",
         ] {
             assert_eq!(ModelLimits::parse(bad), None, "{bad}");
         }

@@ -123,7 +123,7 @@ fn signature(dtype: DType) -> Signature {
 }
 
 impl Models for Fake {
-    fn open(&self, spec: &ModelSpec) -> Result<Arc<dyn OpenModel>> {
+    fn open(&self, spec: &ModelSpec, _request_bytes: usize) -> Result<Arc<dyn OpenModel>> {
         match (spec.name.as_str(), &spec.version) {
             ("m", VersionChoice::Latest) => {}
             ("m", VersionChoice::Label(label)) if label == "stable" => {}

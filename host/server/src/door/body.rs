@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 
 use super::budget::{Budget, Reserved};
 use super::fault::Fault;
+use crate::wiring::too_long_for;
 
 /// How long what is over the limit is still read, and thrown away: a client that is cut off while
 /// it writes never reads why.
@@ -23,9 +24,11 @@ const UNPACK_AT_ONCE: usize = 64 << 10;
 
 /// What bounds a body.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct Limits<'a> {
     /// How long it may be, packed and unpacked.
     pub(super) max: usize,
+    /// The model whose bound that is; none where it is the door's.
+    pub(super) model: Option<&'a str>,
     /// How long to wait for the next piece.
     pub(super) idle: Duration,
 }
@@ -41,7 +44,7 @@ pub(super) struct Held {
 pub(super) async fn read(
     body: Body,
     headers: &HeaderMap,
-    limits: Limits,
+    limits: Limits<'_>,
     budget: &Budget,
 ) -> Result<Held, Fault> {
     let packed = is_gzip(headers);
@@ -50,7 +53,7 @@ pub(super) async fn read(
     }
     let held = collect(body, headers, limits, budget).await?;
     if packed {
-        unpack(held, limits.max).await
+        unpack(held, limits).await
     } else {
         Ok(held)
     }
@@ -59,7 +62,7 @@ pub(super) async fn read(
 async fn collect(
     mut body: Body,
     headers: &HeaderMap,
-    limits: Limits,
+    limits: Limits<'_>,
     budget: &Budget,
 ) -> Result<Held, Fault> {
     let max = limits.max;
@@ -72,7 +75,7 @@ async fn collect(
         if !headers.contains_key(header::EXPECT) {
             discard(body).await;
         }
-        return Err(too_long(max));
+        return Err(too_long(limits));
     }
     reserve(&mut reserved, announced.unwrap_or(0), budget)?;
     let mut first = Bytes::new();
@@ -81,7 +84,7 @@ async fn collect(
         let length = first.len() + all.len() + piece.len();
         if length > max {
             discard(body).await;
-            return Err(too_long(max));
+            return Err(too_long(limits));
         }
         reserve(&mut reserved, length, budget)?;
         if first.is_empty() && all.is_empty() {
@@ -140,11 +143,13 @@ fn reserve(reserved: &mut Reserved, bytes: usize, budget: &Budget) -> Result<(),
     ))
 }
 
-fn too_long(max: usize) -> Fault {
-    Fault::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        format!("the request body is longer than {max} bytes (--max_body_bytes)"),
-    )
+fn too_long(limits: Limits<'_>) -> Fault {
+    let max = limits.max;
+    let message = match limits.model {
+        Some(model) => too_long_for(model, max),
+        None => format!("the request body is longer than {max} bytes (--max_body_bytes)"),
+    };
+    Fault::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 async fn discard(mut body: Body) {
@@ -188,21 +193,24 @@ fn refuse_other_encodings(headers: &HeaderMap) -> Result<(), Fault> {
     }
 }
 
-async fn unpack(held: Held, max: usize) -> Result<Held, Fault> {
-    if held.bytes.len() <= UNPACK_AT_ONCE {
-        return gunzip(held, max);
-    }
-    tokio::task::spawn_blocking(move || gunzip(held, max))
-        .await
-        .unwrap_or_else(|_| {
+async fn unpack(held: Held, limits: Limits<'_>) -> Result<Held, Fault> {
+    let max = limits.max;
+    let unpacked = if held.bytes.len() <= UNPACK_AT_ONCE {
+        gunzip(held, max)
+    } else {
+        let unpacking = tokio::task::spawn_blocking(move || gunzip(held, max));
+        unpacking.await.unwrap_or_else(|_| {
             Err(Fault::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the request body could not be unpacked",
             ))
         })
+    };
+    unpacked?.ok_or_else(|| too_long(limits))
 }
 
-fn gunzip(held: Held, max: usize) -> Result<Held, Fault> {
+/// The body unpacked; none when it is longer than `max`.
+fn gunzip(held: Held, max: usize) -> Result<Option<Held>, Fault> {
     const STEP: usize = 64 << 10;
     let Held {
         bytes,
@@ -213,26 +221,26 @@ fn gunzip(held: Held, max: usize) -> Result<Held, Fault> {
     let mut unpacked = Vec::new();
     loop {
         reserve(&mut reserved, bytes.len() + unpacked.len() + STEP, &budget)?;
-        let limit = STEP.min(max + 1 - unpacked.len()) as u64;
+        let limit = STEP.min(max.saturating_add(1) - unpacked.len()) as u64;
         let Ok(read) = decoder.by_ref().take(limit).read_to_end(&mut unpacked) else {
             // As in the original, what cannot be unpacked is no document at all; what the client
             // reads of it is the component's affair.
-            return Ok(Held {
+            return Ok(Some(Held {
                 bytes: Bytes::new(),
                 reserved,
-            });
+            }));
         };
         if unpacked.len() > max {
-            return Err(too_long(max));
+            return Ok(None);
         }
         if read == 0 {
             break;
         }
     }
-    Ok(Held {
+    Ok(Some(Held {
         bytes: unpacked.into(),
         reserved,
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -244,9 +252,10 @@ mod tests {
 
     use super::*;
 
-    fn up_to(max: usize) -> Limits {
+    fn up_to(max: usize) -> Limits<'static> {
         Limits {
             max,
+            model: None,
             idle: Duration::from_secs(50),
         }
     }

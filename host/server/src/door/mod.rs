@@ -21,6 +21,7 @@ mod fault;
 mod grpc;
 mod health;
 mod log;
+mod model;
 mod request_id;
 mod rest;
 mod socket_file;
@@ -41,6 +42,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
 use crate::metrics::MetricsPage;
+use crate::options::ModelLimits;
 
 pub(crate) use budget::Budget;
 pub(crate) use channel::ChannelArguments;
@@ -97,6 +99,8 @@ pub(crate) struct DoorOptions {
     pub(crate) timeout: Option<Duration>,
     /// How long a body may be, packed and unpacked.
     pub(crate) max_body_bytes: usize,
+    /// How long bodies for a model may be, where it is less.
+    pub(crate) model_limits: ModelLimits,
     /// What all bodies may take together.
     pub(crate) max_buffered_bytes: usize,
     /// Whether pages of other origins may call.

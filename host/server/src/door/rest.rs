@@ -13,7 +13,7 @@ use tensorgate_types::{Deadline, Error};
 use super::body::Limits;
 use super::budget::{Budget, Reserved};
 use super::fault::Fault;
-use super::{Door, Handler, body, cors, log, request_id};
+use super::{Door, Handler, body, cors, log, model, request_id};
 
 /// The headers that the component gets: what says something about the body or the answer.
 const PASSED_ON: [HeaderName; 2] = [header::CONTENT_TYPE, header::ACCEPT];
@@ -61,8 +61,18 @@ async fn answer<H: Handler>(
     }
     let handler = door.handler()?;
     let options = &door.options;
+    let name = if options.model_limits.is_empty() {
+        None
+    } else {
+        model::of_path(parts.uri.path())
+    };
+    let most = name
+        .as_deref()
+        .and_then(|name| options.model_limits.of(name).body_bytes)
+        .filter(|most| *most < options.max_body_bytes);
     let limits = Limits {
-        max: options.max_body_bytes,
+        max: most.unwrap_or(options.max_body_bytes),
+        model: most.and(name.as_deref()),
         idle: options.idle,
     };
     let held = body::read(body, &parts.headers, limits, &door.budget).await?;

@@ -56,6 +56,7 @@ fn options() -> DoorOptions {
     DoorOptions {
         timeout: Some(Duration::from_secs(30)),
         max_body_bytes: 16,
+        model_limits: ModelLimits::default(),
         max_buffered_bytes: 1024,
         cors: false,
         metrics: None,
@@ -213,6 +214,38 @@ async fn long_bodies_are_refused_by_name() {
         text,
         "{\n    \"error\": \"the request body is longer than 16 bytes (--max_body_bytes)\"\n}"
     );
+    assert_eq!(door.budget.used(), 0);
+}
+
+#[tokio::test]
+async fn bodies_are_as_long_as_their_model_takes() {
+    let limited = DoorOptions {
+        model_limits: ModelLimits::parse("m:body_bytes=4,n:body_bytes=99").unwrap(),
+        ..options()
+    };
+    let door = door_with(limited, Echo::default());
+    for (path, longest) in [
+        ("/v1/models/m:predict", 4),
+        ("/V1/MODELS/m/versions/1:predict", 4),
+        ("/v1/models/%6D/labels/x:predict?y", 4),
+        ("/v1/models/other:predict", 16),
+        // The door's own limit holds for every model.
+        ("/v1/models/n:predict", 16),
+    ] {
+        assert_eq!(
+            send(&door, post(path, "x".repeat(longest))).await.status(),
+            418,
+            "{path}"
+        );
+        let response = send(&door, post(path, "x".repeat(longest + 1))).await;
+        assert_eq!(response.status(), 413, "{path}");
+        let text = body(response).await;
+        let expected = match longest {
+            4 => "Model m takes requests of at most 4 bytes (--model_limits)",
+            _ => "the request body is longer than 16 bytes (--max_body_bytes)",
+        };
+        assert_eq!(text, format!("{{\n    \"error\": \"{expected}\"\n}}"));
+    }
     assert_eq!(door.budget.used(), 0);
 }
 

@@ -90,6 +90,7 @@ pub(super) fn stage() -> Stage {
     let door = Door::new(DoorOptions {
         timeout: None,
         max_body_bytes: 1 << 20,
+        model_limits: ModelLimits::default(),
         max_buffered_bytes: 1 << 20,
         cors: false,
         idle: PATIENCE,

@@ -94,6 +94,7 @@ async fn serve(
     let door = Door::new(DoorOptions {
         timeout: options.rest_api_timeout,
         max_body_bytes: options.max_body_bytes,
+        model_limits: options.model_limits.clone(),
         max_buffered_bytes: options.max_buffered_bytes,
         cors: options.rest_api_enable_cors_support,
         idle: door::IDLE,

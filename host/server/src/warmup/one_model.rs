@@ -28,7 +28,7 @@ impl OneModel {
 impl Models for OneModel {
     /// The name and the version that a record was made with say nothing: it may have been
     /// recorded with another version, and copied from one to the next.
-    fn open(&self, _spec: &ModelSpec) -> Result<Arc<dyn OpenModel>> {
+    fn open(&self, _spec: &ModelSpec, _request_bytes: usize) -> Result<Arc<dyn OpenModel>> {
         Ok(Arc::new(self.clone()))
     }
 

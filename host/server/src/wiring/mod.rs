@@ -18,7 +18,7 @@ pub(crate) use batching::check_batching;
 pub(crate) use gateway::{EdgeHandler, load_gateway, sandbox};
 pub(crate) use management::Manageable;
 pub(crate) use measured::MeasuredModel;
-pub(crate) use models::{Shelf, run_on_pool};
+pub(crate) use models::{Shelf, run_on_pool, too_long_for};
 pub(crate) use reload::Reloader;
 pub(crate) use served::{Served, ServedError, ServedModel, logging, served_models};
 pub(crate) use telemetry::{Outcomes, Reports};

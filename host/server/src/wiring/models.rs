@@ -18,6 +18,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::telemetry::in_model;
 use crate::options::{ModelLimits, StrictShapes};
 
+/// What a request is told that is longer than its model takes.
+pub(crate) fn too_long_for(model: &str, most: usize) -> String {
+    format!("Model {model} takes requests of at most {most} bytes (--model_limits)")
+}
+
 /// Opens models of a manager and runs them on a pool.
 pub(crate) struct Shelf<P> {
     manager: Manager<P>,
@@ -73,8 +78,15 @@ impl<P> fmt::Debug for Shelf<P> {
 }
 
 impl<P: Predictor> Models for Shelf<P> {
-    fn open(&self, spec: &ModelSpec) -> Result<Arc<dyn OpenModel>> {
+    fn open(&self, spec: &ModelSpec, request_bytes: usize) -> Result<Arc<dyn OpenModel>> {
         let handle = self.manager.lookup(spec)?;
+        // Bodies over REST are bounded at the door, before they are read; for messages of gRPC
+        // only the component knows the model.
+        if let Some(most) = self.limits.of(&spec.name).body_bytes
+            && request_bytes > most
+        {
+            return Err(Error::resource_exhausted(too_long_for(&spec.name, most)));
+        }
         // After the lookup: only names of models that exist are remembered.
         let place = self.enter(&spec.name)?;
         let shape_check = if self.strict_shapes.contains(&spec.name) {
@@ -187,19 +199,33 @@ mod tests {
         manager.aspirations().aspire(aspired).await;
         manager.wait_until_settled(&["m"]).await;
         let pool = RunPool::new(RunPoolOptions::default()).unwrap();
-        let limits = ModelLimits::parse("m:concurrency=1").unwrap();
+        let limits = ModelLimits::parse("m:concurrency=1:body_bytes=10").unwrap();
         let shelf = Shelf::new(manager, Arc::new(pool), StrictShapes::parse("m"), limits);
 
         let spec = |name: &str| ModelSpec {
             name: name.to_owned(),
             version: VersionChoice::Latest,
         };
-        let missing = shelf.open(&spec("other")).err().map(|error| error.code());
+        let missing = shelf
+            .open(&spec("other"), 0)
+            .err()
+            .map(|error| error.code());
         assert_eq!(missing, Some(ErrorCode::NotFound));
-        let model = shelf.open(&spec("m")).unwrap();
+        let long = shelf
+            .open(&spec("m"), 11)
+            .err()
+            .map(|error| error.to_string());
+        assert_eq!(
+            long.as_deref(),
+            Some("RESOURCE_EXHAUSTED: Model m takes requests of at most 10 bytes (--model_limits)")
+        );
+        let model = shelf.open(&spec("m"), 10).unwrap();
         assert_eq!(model.id(), &ServableId::new("m", 7));
         assert_eq!(model.shape_check(), ShapeCheck::Strict);
-        let busy = shelf.open(&spec("m")).err().map(|error| error.to_string());
+        let busy = shelf
+            .open(&spec("m"), 0)
+            .err()
+            .map(|error| error.to_string());
         assert_eq!(
             busy.as_deref(),
             Some(

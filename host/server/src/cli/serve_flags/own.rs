@@ -85,7 +85,8 @@ pub(crate) const OWN: &[Row] = &[
         Value::Other("bytes", |o, v| {
             bytes(v).map(|bytes| o.sandbox_memory_bytes = bytes)
         }),
-        "How much memory one component instance may have.",
+        "How much memory one component instance may have; a request that takes more is answered with \
+         413, a call with RESOURCE_EXHAUSTED.",
     ),
     acts(
         "sandbox_cpu_budget_in_ms",
@@ -175,8 +176,10 @@ pub(crate) const OWN: &[Row] = &[
         Value::Other("limits", |o, v| {
             ModelLimits::parse(v).map(|limits| o.model_limits = limits)
         }),
-        "What a model may take: `name:concurrency=8`, several with commas between them; `*` is \
-         any model that is not named. More requests at a time than that are answered with 429.",
+        "What a model may take: `name:concurrency=8:body_bytes=1000000` or one of the two, several \
+         models with commas between them; `*` is any model that is not named. More requests at a \
+         time than that are answered with 429; longer bodies with 413, longer gRPC messages with \
+         RESOURCE_EXHAUSTED.",
     ),
     acts(
         "log_filter",
