@@ -360,6 +360,38 @@ fn a_failed_first_attempt_ends_the_wait_and_not_the_server() {
 }
 
 #[test]
+fn readiness_tells_which_models_have_failed_and_is_not_held_up_by_them() {
+    let (good, broken) = (BasePath::with_half_plus_two("1"), BasePath::new());
+    broken.publish_corrupt("7");
+    let missing = broken.path().join("missing");
+    // With the defaults there are five more attempts, a minute apart.
+    let server = Server::with_models(
+        &[
+            ("good", good.path(), ""),
+            ("broken", broken.path(), ""),
+            ("missing", missing.as_path(), ""),
+        ],
+        &[],
+    );
+    for path in ["/health/ready", "/v1/health/ready"] {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let report: serde_json::Value = serde_json::from_str(&answer.body).expect("it is JSON");
+        assert_eq!(report["ready"], true);
+        assert_eq!(report["waiting"], serde_json::json!([]));
+        let failed = report["failed"].as_array().expect("a list");
+        assert_eq!(failed.len(), 2, "{report}");
+        assert_eq!(failed[0]["name"], "broken");
+        assert_eq!(failed[0]["version"], 7);
+        assert_eq!(failed[0]["state"], "LOADING");
+        assert_ne!(failed[0]["error"], "");
+        assert_eq!(failed[1]["name"], "missing");
+    }
+    assert_eq!(server.get("/v1/health/live").status, 200);
+    assert_eq!(server.post("/v1/models/good:predict", BODY).status, 200);
+}
+
+#[test]
 fn variables_of_the_image_name_the_model() {
     let model = path("half_plus_two");
     let base = model.parent().expect("it has a parent");

@@ -1,11 +1,45 @@
 //! Whether the process lives, and whether it is worth sending requests to.
+//!
+//! The body of the second is for whoever wonders why: which models are waited for, and which have
+//! failed. Probes look at the status alone.
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use http::{StatusCode, header};
+use serde::Serialize;
 
 use super::{Door, Handler};
+
+/// One version of a model, or a model of which no version is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ModelHealth {
+    pub(crate) name: String,
+    pub(crate) version: Option<i64>,
+    /// `LOADING` and so on, as the status of a model has it; none where there is no version.
+    pub(crate) state: Option<&'static str>,
+    /// What the last attempt to load it failed with.
+    pub(crate) error: Option<String>,
+}
+
+/// The models that do not answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct ModelsHealth {
+    /// Those whose first load has not ended: what readiness waits for.
+    pub(crate) waiting: Vec<ModelHealth>,
+    /// Those that have failed, for good or so far. The server is ready without them.
+    pub(crate) failed: Vec<ModelHealth>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(flatten)]
+    models: ModelsHealth,
+}
 
 /// Lives: it answers.
 pub(super) async fn live() -> &'static str {
@@ -14,12 +48,18 @@ pub(super) async fn live() -> &'static str {
 
 /// Ready: the component is there, and the first load of every model has ended. A model that
 /// cannot be loaded does not count: the others would be taken from their clients because of it.
-pub(super) async fn ready<H: Handler>(State(door): State<Arc<Door<H>>>) -> (StatusCode, String) {
-    match door.why_not_ready() {
-        None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(why) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("not ready: {why}\n"),
-        ),
-    }
+pub(super) async fn ready<H: Handler>(State(door): State<Arc<Door<H>>>) -> Response {
+    let reason = door.why_not_ready();
+    let status = match reason {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let report = Report {
+        ready: reason.is_none(),
+        reason,
+        models: door.handler.get().map(H::models).unwrap_or_default(),
+    };
+    let text = serde_json::to_string(&report).expect("texts, numbers and lists are JSON");
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (status, json, text).into_response()
 }

@@ -48,6 +48,7 @@ pub(crate) use budget::Budget;
 pub(crate) use channel::ChannelArguments;
 pub(crate) use connection::{Connections, Http2};
 pub(crate) use grpc::{GrpcOptions, routes as grpc_routes};
+pub(crate) use health::{ModelHealth, ModelsHealth};
 pub(crate) use sockets::{Listener, Listening};
 pub(crate) use tls::acceptor as tls_acceptor;
 
@@ -76,7 +77,10 @@ pub(crate) trait Handler: Send + Sync + 'static {
     /// What keeps the server from being ready, if anything does.
     fn not_ready(&self) -> Option<String>;
 
-    /// Returns when that is nothing, or something.
+    /// The models that do not answer, for whoever asks why.
+    fn models(&self) -> ModelsHealth;
+
+    /// Returns when nothing keeps it from being ready, or something does.
     fn until_ready(&self, ready: bool) -> impl Future<Output = ()> + Send;
 }
 
@@ -221,11 +225,14 @@ impl<H: Handler> Door<H> {
 
     /// Everything that the HTTP port answers.
     ///
-    /// Health is outside `/v1/`, so that no model's name can collide with it, now or later.
+    /// Health is outside `/v1/`, so that no model's name can collide with it, now or later; under
+    /// `/v1/` too, for those who let nothing else through. The original has models alone there.
     pub(crate) fn routes(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready::<H>))
+            .route("/v1/health/live", get(health::live))
+            .route("/v1/health/ready", get(health::ready::<H>))
             .fallback(rest::handle::<H>)
             .layer(packed_answers())
             .with_state(Arc::clone(self))

@@ -18,6 +18,7 @@ struct Echo {
     seen: Arc<Mutex<Vec<(RestRequest, Deadline)>>>,
     fails: Option<Error>,
     not_ready: Option<String>,
+    models: ModelsHealth,
 }
 
 impl Handler for Echo {
@@ -43,6 +44,10 @@ impl Handler for Echo {
 
     fn not_ready(&self) -> Option<String> {
         self.not_ready.clone()
+    }
+
+    fn models(&self) -> ModelsHealth {
+        self.models.clone()
     }
 
     async fn until_ready(&self, ready: bool) {
@@ -164,7 +169,9 @@ async fn errors_have_the_status_and_the_body_of_the_original() {
 async fn before_it_opens_everything_is_unavailable() {
     let door = Door::<Echo>::new(options());
     assert_eq!(send(&door, post("/v1/x", "")).await.status(), 503);
-    assert_eq!(send(&door, get_path("/health/live")).await.status(), 200);
+    for path in ["/health/live", "/v1/health/live"] {
+        assert_eq!(send(&door, get_path(path)).await.status(), 200);
+    }
     assert_eq!(send(&door, get_path("/health/ready")).await.status(), 503);
     door.open(Echo::default());
     assert_eq!(send(&door, get_path("/health/ready")).await.status(), 200);
@@ -178,12 +185,32 @@ async fn readiness_says_what_is_missing() {
         options(),
         Echo {
             not_ready: Some("still loading: m".to_owned()),
+            models: ModelsHealth {
+                waiting: vec![ModelHealth {
+                    name: "m".to_owned(),
+                    version: Some(1),
+                    state: Some("LOADING"),
+                    error: None,
+                }],
+                failed: vec![ModelHealth {
+                    name: "n".to_owned(),
+                    version: None,
+                    state: None,
+                    error: Some("no \"n\"".to_owned()),
+                }],
+            },
             ..Echo::default()
         },
     );
-    let response = send(&door, get_path("/health/ready")).await;
-    assert_eq!(response.status(), 503);
-    assert_eq!(body(response).await, "not ready: still loading: m\n");
+    for path in ["/health/ready", "/v1/health/ready"] {
+        let response = send(&door, get_path(path)).await;
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["content-type"], "application/json");
+        assert_eq!(
+            body(response).await,
+            r#"{"ready":false,"reason":"still loading: m","waiting":[{"name":"m","version":1,"state":"LOADING","error":null}],"failed":[{"name":"n","version":null,"state":null,"error":"no \"n\""}]}"#
+        );
+    }
 }
 
 #[tokio::test]

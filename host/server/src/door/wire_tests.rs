@@ -69,6 +69,10 @@ impl Handler for Scripted {
         (!*self.ready.borrow()).then(|| "not yet".to_owned())
     }
 
+    fn models(&self) -> ModelsHealth {
+        ModelsHealth::default()
+    }
+
     async fn until_ready(&self, ready: bool) {
         let mut now = self.ready.clone();
         now.wait_for(|now| *now == ready)

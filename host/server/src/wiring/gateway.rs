@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tensorgate_core::Manager;
+use tensorgate_core::{Manager, ModelReadiness};
 use tensorgate_edge::{
     EdgeEngine, EdgeError, EdgeLimits, Gateway, GrpcRequest, RestRequest, RestResponse, Services,
 };
-use tensorgate_types::{Deadline, Error};
+use tensorgate_types::{Deadline, Error, ServableState};
 
-use crate::door::Handler;
+use crate::door::{Handler, ModelHealth, ModelsHealth};
 use crate::metrics::{Api, Entrypoint};
 use crate::options::ServeOptions;
 use crate::profiler::{self, Profiler};
@@ -66,6 +66,33 @@ impl Handler for EdgeHandler {
         }
     }
 
+    fn models(&self) -> ModelsHealth {
+        let mut models = ModelsHealth::default();
+        for (name, readiness) in self.manager.readiness().models {
+            match readiness {
+                ModelReadiness::Available { .. } => {}
+                ModelReadiness::Pending => models.waiting.extend(self.loads_of(&name)),
+                ModelReadiness::Retrying { version, error } => {
+                    models
+                        .failed
+                        .push(failed(name, version, ServableState::Loading, &error));
+                }
+                ModelReadiness::Failed { version, error } => {
+                    models
+                        .failed
+                        .push(failed(name, version, ServableState::End, &error));
+                }
+                ModelReadiness::NoVersions => models.failed.push(ModelHealth {
+                    name,
+                    version: None,
+                    state: None,
+                    error: Some("there is no version to serve".to_owned()),
+                }),
+            }
+        }
+        models
+    }
+
     fn not_ready(&self) -> Option<String> {
         let readiness = self.manager.readiness();
         let waiting: Vec<&str> = readiness
@@ -75,6 +102,42 @@ impl Handler for EdgeHandler {
             .map(|(name, _)| name.as_str())
             .collect();
         (!waiting.is_empty()).then(|| format!("still loading: {}", waiting.join(", ")))
+    }
+}
+
+impl EdgeHandler {
+    /// The versions that a model is waited for with; where none is known yet, the model alone.
+    fn loads_of(&self, name: &str) -> Vec<ModelHealth> {
+        let statuses = self.manager.status(name, None).unwrap_or_default();
+        let coming = |state| matches!(state, ServableState::Start | ServableState::Loading);
+        let loads: Vec<ModelHealth> = statuses
+            .into_iter()
+            .filter(|status| coming(status.state))
+            .map(|status| ModelHealth {
+                name: name.to_owned(),
+                version: Some(status.version),
+                state: Some(status.state.name()),
+                error: status.status.err().map(|(_, message)| message),
+            })
+            .collect();
+        if !loads.is_empty() {
+            return loads;
+        }
+        vec![ModelHealth {
+            name: name.to_owned(),
+            version: None,
+            state: None,
+            error: None,
+        }]
+    }
+}
+
+fn failed(name: String, version: i64, state: ServableState, error: &Error) -> ModelHealth {
+    ModelHealth {
+        name,
+        version: Some(version),
+        state: Some(state.name()),
+        error: Some(error.to_string()),
     }
 }
 
