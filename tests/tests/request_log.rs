@@ -1,4 +1,4 @@
-//! Request logs of the real server, made by gRPC calls and read with TensorFlow.
+//! Request logs of the real server, made by calls over gRPC and REST and read with TensorFlow.
 
 use std::path::Path;
 use std::process::Command;
@@ -115,6 +115,41 @@ multi_inference_log half 3  1.0 ['serve'] True 4.0
     server.terminate();
     assert!(server.wait().success());
     assert_eq!(read(), expected.repeat(2));
+}
+
+#[test]
+fn calls_over_rest_are_written_down_as_those_of_grpc() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let prefix = directory.path().join("half");
+    let model = path("half_plus_version");
+    let logged = logging(&prefix, "");
+    let mut server = Server::with_models(&[("half", model.as_path(), logged.as_str())], &[]);
+    for (call, body) in [
+        ("half:predict", r#"{"instances": [[1.0], [2.0]]}"#),
+        (
+            "half/versions/3:classify",
+            r#"{"signature_name": "classify_x_to_y", "examples": [{"x": 2.0}]}"#,
+        ),
+        (
+            "half:regress",
+            r#"{"signature_name": "regress_x_to_y", "examples": [{"x": 2.0}]}"#,
+        ),
+    ] {
+        let answer = server.post(&format!("/v1/models/{call}"), body);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    // What fails is not written down.
+    let answer = server.post("/v1/models/half:predict", r#"{"instances": ["no"]}"#);
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    server.terminate();
+    assert!(server.wait().success());
+    let read = python::output(python::program("python").args(["-c", READ]).arg(&prefix));
+    let expected = "\
+predict_log half 3 serving_default 1.0 ['serve'] True (2, 4.0)
+classify_log half 3 classify_x_to_y 1.0 ['serve'] True 4.0
+regress_log half 3 regress_x_to_y 1.0 ['serve'] True 4.0
+";
+    assert_eq!(read, expected);
 }
 
 #[test]

@@ -279,6 +279,59 @@ fn metadata_shows_defaults() {
 }
 
 #[test]
+fn inputs_with_a_default_may_be_left_out() {
+    let server = serve(&["defaults"], &[]);
+    let predict = "/v1/models/defaults:predict";
+    for (body, expected) in [
+        (
+            r#"{"inputs": {"x": [2.0]}}"#,
+            "{\n    \"outputs\": [\n        21.0\n    ]\n}",
+        ),
+        (
+            r#"{"inputs": {"x": [2.0], "offset": 0.5}}"#,
+            "{\n    \"outputs\": [\n        20.5\n    ]\n}",
+        ),
+    ] {
+        let answer = server.post(predict, body);
+        assert_eq!((answer.status, &*answer.body), (200, expected), "{body}");
+    }
+    let answer = server.post(predict, r#"{"inputs": {"factor": 1.0}}"#);
+    assert_eq!(answer.status, 400);
+    assert_eq!(
+        message(&answer),
+        "Missing named input: x in 'inputs' object."
+    );
+}
+
+#[test]
+fn names_of_methods_are_looked_at_when_wanted() {
+    let ask = |server: &Server, method: &str, signature: &str| {
+        let body = format!(r#"{{"signature_name": "{signature}", "examples": [{{"x": 1.0}}]}}"#);
+        server.post(&format!("/v1/models/odd_examples:{method}"), &body)
+    };
+    let checked = serve(&["odd_examples"], &["--enable_signature_method_name_check"]);
+    for (method, kind, wrong) in [
+        ("classify", "classification", "as_predict"),
+        ("regress", "regression", "as_predict"),
+    ] {
+        let answer = ask(&checked, method, wrong);
+        assert_eq!(answer.status, 400, "{}", answer.body);
+        assert_eq!(
+            message(&answer),
+            format!(
+                "Expected {kind} signature method_name to be tensorflow/serving/{method}. Was: \
+                 tensorflow/serving/predict"
+            )
+        );
+        let answer = ask(&checked, method, method);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let unchecked = serve(&["odd_examples"], &[]);
+    let answer = ask(&unchecked, "classify", "as_predict");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[test]
 fn tensor_content_is_for_grpc_alone() {
     let server = serve(
         &["half_plus_two"],
