@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     let others = [
         "serving/config.proto",
+        "serving/platform.proto",
         "tensorflow/core.proto",
         "tensorflow/struct.proto",
         "tensorflow/session.proto",

@@ -128,6 +128,27 @@ pub mod config {
             assert_eq!(list.config[0].version_labels["stable"], 1);
             assert!(parse_model_server_config("model_config_lisp {}").is_err());
         }
+
+        #[test]
+        fn reads_what_an_any_holds_when_it_names_its_type() {
+            let kind = "tensorflow.serving.SavedModelBundleSourceAdapterConfig";
+            let text = |field: &str| {
+                format!(
+                    "platform_configs {{ key: 'tensorflow' value {{ source_adapter_config {{
+                       [type.googleapis.com/{kind}] {{ legacy_config {{ {field} }} }}
+                     }} }} }}"
+                )
+            };
+            let read = |text: &str| parse("tensorflow.serving.PlatformConfigMap", text);
+            let map: PlatformConfigMap = read(&text("saved_model_tags: 'serve'")).unwrap();
+            let any = map.platform_configs["tensorflow"].clone();
+            let any = any.source_adapter_config.unwrap();
+            assert_eq!(any.type_url, format!("type.googleapis.com/{kind}"));
+            let adapter = SavedModelBundleSourceAdapterConfig::decode(any.value.as_slice());
+            let bundle = adapter.unwrap().legacy_config.unwrap();
+            assert_eq!(bundle.saved_model_tags, ["serve"]);
+            assert!(read(&text("saved_model_tag: 'serve'")).is_err());
+        }
     }
 }
 

@@ -392,6 +392,40 @@ fn readiness_tells_which_models_have_failed_and_is_not_held_up_by_them() {
 }
 
 #[test]
+fn a_platform_config_file_takes_the_place_of_the_flags() {
+    let file = |tag: &str| {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let text = format!(
+            "platform_configs {{ key: 'tensorflow' value {{ source_adapter_config {{
+               [type.googleapis.com/tensorflow.serving.SavedModelBundleSourceAdapterConfig] {{
+                 legacy_config {{ saved_model_tags: '{tag}' enable_session_metadata: true }}
+               }} }} }} }}"
+        );
+        std::fs::write(file.path(), text).expect("it can be written");
+        file
+    };
+    let (right, wrong) = (file("serve"), file("elsewhere"));
+    let flags = |file: &tempfile::NamedTempFile| {
+        [
+            format!("--platform_config_file={}", file.path().display()),
+            // Passed over.
+            "--saved_model_tags=nowhere".to_owned(),
+            "--batching_parameters_file=/not/there".to_owned(),
+        ]
+    };
+    let with = |file| {
+        let flags = flags(file);
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        Server::with_model("m", &path("half_plus_two"), &flags)
+    };
+    let server = with(&right);
+    server.wait_for_line("--platform_config_file: enable_session_metadata has no effect");
+    assert_eq!(server.post("/v1/models/m:predict", BODY).status, 200);
+    let server = with(&wrong);
+    server.wait_for_line("Could not find meta graph def matching supplied tags: { elsewhere }");
+}
+
+#[test]
 fn variables_of_the_image_name_the_model() {
     let model = path("half_plus_two");
     let base = model.parent().expect("it has a parent");

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tensorgate_core::Polling;
+use tensorgate_proto::config::BatchingParameters;
+use tensorgate_proto::tensorflow::ConfigProto;
 
 /// Under which name the binary was started. The two differ where scripts written for the
 /// original depend on what it does, and where that would not be good for anybody else.
@@ -165,6 +167,8 @@ pub struct ServeOptions {
     pub saved_model_tags: Vec<String>,
     pub session_parallelism: i64,
     pub session_config_file: Option<PathBuf>,
+    pub platform_config_file: Option<PathBuf>,
+    pub thread_pool_factory_config_file: Option<PathBuf>,
     pub per_process_gpu_memory_fraction: f32,
     pub xla_cpu_compilation_enabled: bool,
     pub xla_gpu_compilation_enabled: bool,
@@ -209,6 +213,19 @@ pub struct ServeOptions {
     pub exit_on_failed_start: bool,
     pub model_limits: ModelLimits,
     pub log_filter: Option<String>,
+    // What the platform config file says and no flag can.
+    pub platform: Option<PlatformOptions>,
+}
+
+/// What the platform config file says of sessions, in place of the flags.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PlatformOptions {
+    /// How they are made; the flags overwrite nothing in it.
+    pub session_config: ConfigProto,
+    /// How requests are batched, where they are.
+    pub batching_parameters: Option<BatchingParameters>,
+    /// Whether each version brings batching parameters of its own.
+    pub per_model_batching: bool,
 }
 
 impl Default for ServeOptions {
@@ -235,6 +252,8 @@ impl Default for ServeOptions {
             saved_model_tags: vec!["serve".to_owned()],
             session_parallelism: 0,
             session_config_file: None,
+            platform_config_file: None,
+            thread_pool_factory_config_file: None,
             per_process_gpu_memory_fraction: 0.0,
             xla_cpu_compilation_enabled: false,
             xla_gpu_compilation_enabled: false,
@@ -278,6 +297,7 @@ impl Default for ServeOptions {
             check_method_names: false,
             model_limits: ModelLimits::default(),
             log_filter: None,
+            platform: None,
         }
     }
 }

@@ -22,7 +22,10 @@ use crate::door::{self, Door, DoorOptions};
 use crate::logging;
 use crate::metrics::{Metrics, MetricsPage, metrics_path, watch_budget};
 use crate::options::{Manner, ServeOptions};
-use crate::wiring::{Served, ServedError, check_batching, library_version, served_models};
+use crate::wiring::{
+    Served, ServedError, check_batching, check_thread_pools, library_version, served_models,
+    with_platform,
+};
 
 use house::House;
 use ports::Ports;
@@ -58,8 +61,13 @@ pub(crate) fn run(
     for flag in ignored {
         tracing::warn!("--{flag} has no effect yet");
     }
-    let served = check_batching(options).and_then(|()| served_models(options));
-    let served = served.map_err(|error| {
+    let told = with_platform(options).and_then(|options| {
+        check_thread_pools(&options)?;
+        check_batching(&options)?;
+        let served = served_models(&options)?;
+        Ok((options, served))
+    });
+    let (options, served) = told.map_err(|error| {
         if let ServedError::Malformed { line, .. } = &error {
             tracing::error!("{line}");
         }
@@ -70,7 +78,7 @@ pub(crate) fn run(
         .thread_name("tg-io")
         .build()
         .map_err(|error| Error::internal("cannot start the runtime").with_source(error))?;
-    let result = runtime.block_on(serve(options, manner, served, started));
+    let result = runtime.block_on(serve(&options, manner, served, started));
     // Blocking threads may be in the middle of a scan or a load; nobody waits for them.
     runtime.shutdown_background();
     result

@@ -43,7 +43,7 @@ fn read(file: &Path) -> Result<BatchingParameters, ServedError> {
     })
 }
 
-fn check(parameters: &BatchingParameters) -> Result<(), String> {
+pub(super) fn check(parameters: &BatchingParameters) -> Result<(), String> {
     let most = parameters.max_batch_size.unwrap_or(MAX_BATCH_SIZE);
     if let Some(threads) = parameters.num_batch_threads.filter(|threads| *threads < 1) {
         return Err(format!("num_batch_threads must be positive; was {threads}"));

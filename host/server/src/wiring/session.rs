@@ -1,7 +1,8 @@
 //! How TensorFlow's sessions are made: the file that says it, and the flags that overwrite it.
 //!
 //! In come the options, out comes a serialized `ConfigProto`. As in the original, the flags on
-//! threads and on the memory of GPUs win over the file even where they are at their defaults.
+//! threads and on the memory of GPUs win over the file even where they are at their defaults; over
+//! the platform config file they do not.
 //!
 //! XLA differs: the original refuses to compile at all unless one of its two flags is set. Here
 //! they decide whether graphs are compiled by themselves, as the file asks for it; a function that
@@ -27,6 +28,33 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// # Errors
 /// `INVALID_ARGUMENT` when flags contradict each other or the file is none.
 pub(super) fn session_config(options: &ServeOptions) -> Result<Vec<u8>> {
+    let mut config = match &options.platform {
+        Some(platform) => platform.session_config.clone(),
+        None => from_flags(options)?,
+    };
+    if !(options.xla_cpu_compilation_enabled || options.xla_gpu_compilation_enabled) {
+        let graphs = config.graph_options.get_or_insert_default();
+        let optimizers = graphs.optimizer_options.get_or_insert_default();
+        optimizers.set_global_jit_level(GlobalJitLevel::Off);
+    }
+    match options.mixed_precision.as_str() {
+        "" => {}
+        "bfloat16" => {
+            info!("Running inference with bfloat16 auto mixed precision");
+            let graphs = config.graph_options.get_or_insert_default();
+            let rewrites = graphs.rewrite_options.get_or_insert_default();
+            rewrites.set_auto_mixed_precision_onednn_bfloat16(Toggle::On);
+        }
+        other => warn!(
+            "{other} auto mixed precision is not supported; the only value of --mixed_precision \
+             is bfloat16"
+        ),
+    }
+    Ok(config.encode_to_vec())
+}
+
+/// What the session config file says, and the flags that win over it.
+fn from_flags(options: &ServeOptions) -> Result<ConfigProto> {
     let both = options.session_parallelism;
     let (intra, inter) = (options.intra_op_parallelism, options.inter_op_parallelism);
     if both > 0 && intra > 0 && inter > 0 {
@@ -53,25 +81,7 @@ pub(super) fn session_config(options: &ServeOptions) -> Result<Vec<u8>> {
         let gpus = config.gpu_options.get_or_insert_default();
         gpus.per_process_gpu_memory_fraction = fraction;
     }
-    if !(options.xla_cpu_compilation_enabled || options.xla_gpu_compilation_enabled) {
-        let graphs = config.graph_options.get_or_insert_default();
-        let optimizers = graphs.optimizer_options.get_or_insert_default();
-        optimizers.set_global_jit_level(GlobalJitLevel::Off);
-    }
-    match options.mixed_precision.as_str() {
-        "" => {}
-        "bfloat16" => {
-            info!("Running inference with bfloat16 auto mixed precision");
-            let graphs = config.graph_options.get_or_insert_default();
-            let rewrites = graphs.rewrite_options.get_or_insert_default();
-            rewrites.set_auto_mixed_precision_onednn_bfloat16(Toggle::On);
-        }
-        other => warn!(
-            "{other} auto mixed precision is not supported; the only value of --mixed_precision \
-             is bfloat16"
-        ),
-    }
-    Ok(config.encode_to_vec())
+    Ok(config)
 }
 
 fn read(path: &Path) -> Result<ConfigProto> {
@@ -95,6 +105,14 @@ fn threads(count: i64) -> Result<i32> {
 /// Threads for one operation, and for operations side by side: either of the two flags rules out
 /// the one that sets both.
 pub(super) fn parallelism(options: &ServeOptions) -> (i64, i64) {
+    if let Some(platform) = &options.platform {
+        let config = &platform.session_config;
+        let (intra, inter) = (
+            config.intra_op_parallelism_threads,
+            config.inter_op_parallelism_threads,
+        );
+        return (intra.into(), inter.into());
+    }
     let (intra, inter) = (options.intra_op_parallelism, options.inter_op_parallelism);
     if intra != 0 || inter != 0 {
         (intra, inter)

@@ -27,7 +27,6 @@ const fn later(
 // Values of flags that do nothing are checked all the same: a typing error should not wait
 // until the day on which the flag begins to act.
 const BOOL: Value<ServeOptions> = Value::Bool(|_, _| ());
-const TEXT: Value<ServeOptions> = Value::Text(|_, _| ());
 
 /// The flags of TensorFlow Serving, in the order of its usage text.
 pub(crate) const SERVING: &[Row] = &[
@@ -200,11 +199,12 @@ pub(crate) const SERVING: &[Row] = &[
         Value::Text(|o, v| o.ssl_config_file = path(v)),
         "TLS for gRPC: an SSLConfig in protobuf text format.",
     ),
-    later(
+    acts(
         "platform_config_file",
         "",
-        TEXT,
-        "A PlatformConfigMap in protobuf text format.",
+        Value::Text(|o, v| o.platform_config_file = path(v)),
+        "A PlatformConfigMap in protobuf text format: how sessions are made, batching, tags, warm-up \
+         and TensorFlow Lite. The flags on these are passed over then.",
     ),
     acts(
         "per_process_gpu_memory_fraction",
@@ -307,11 +307,12 @@ pub(crate) const SERVING: &[Row] = &[
         "TensorFlow's profiler service on the gRPC port, which writes traces to where its clients \
          say: below a directory `plugins/profile` of this machine.",
     ),
-    later(
+    acts(
         "thread_pool_factory_config_file",
         "",
-        TEXT,
-        "Where operations get their threads.",
+        Value::Text(|o, v| o.thread_pool_factory_config_file = path(v)),
+        "A ThreadPoolFactoryConfig in protobuf text format, which is checked and has no effect: \
+         TensorFlow's C API takes no threads of others.",
     ),
     acts(
         "mixed_precision",
