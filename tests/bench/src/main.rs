@@ -5,11 +5,14 @@
 //! machines differ.
 
 mod client;
+mod cpu;
 mod load;
+mod random;
 mod request;
 mod rpc;
 mod server;
 mod stats;
+mod wire;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -7,15 +7,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use bytes::Bytes;
 use tensorgate_engine::{Call, Predictor as _, RunRequest};
 use tensorgate_tensorflow::SavedModel;
 use tensorgate_types::{DType, Deadline, Tensor};
 use tokio::runtime::Runtime;
 
-use crate::load::{self, Load};
+use crate::cpu::Usage;
+use crate::load::{self, Arrivals, Load, Plan};
 use crate::server::Server;
 use crate::stats::Samples;
+use crate::wire::Request;
 use crate::{library, say};
 
 const CLIENTS: [usize; 3] = [1, 8, 64];
@@ -88,34 +89,47 @@ fn table(
     time: Duration,
 ) -> Result<()> {
     let server = Server::start(binary, payload.model, payload.base_path, &FLAGS)?;
-    let grpc = Arc::new(Load::Grpc {
-        method: "/tensorflow.serving.PredictionService/Predict".to_owned(),
-        body: message(payload),
-    });
-    let rest = Arc::new(Load::Rest {
-        path: format!("/v1/models/{}:predict", payload.model),
-        body: json(payload),
-    });
+    let shape = [payload.values.len()];
+    let request = Request {
+        model: payload.model,
+        signature: payload.signature,
+        input: payload.input,
+        shape: &shape,
+        values: &payload.values,
+    };
+    let grpc = Load::grpc(
+        "/tensorflow.serving.PredictionService/Predict",
+        request.grpc(),
+    );
+    let path = format!("/v1/models/{}:predict", payload.model);
+    let rest = Load::rest(&path, request.json())?;
+    let (grpc, rest) = (Arc::new(grpc), Arc::new(rest));
     for clients in CLIENTS {
         let (bare, samples) = bare(model, payload, clients, time)?;
-        line(payload.name, "bare session", clients, bare, &samples, bare);
+        let quantile = |share| samples.quantile(share).as_secs_f64() * 1e3;
+        line(payload.name, "bare session", clients, bare, quantile, bare);
         for (over, address, load) in [
             ("gRPC", server.grpc, &grpc),
             ("REST", server.address, &rest),
         ] {
-            let outcome = load::run(runtime, address, load, clients, time)?;
-            let failed = outcome.failed.clone();
-            match outcome.figures() {
-                Some((rate, samples)) => line(payload.name, over, clients, rate, &samples, bare),
-                None => say(&format!(
-                    "| {} | {over} | {clients} | none | | | |",
-                    payload.name
-                )),
+            let plan = Plan {
+                connections: clients,
+                arrivals: Arrivals::Closed,
+                warm: time / 20,
+                time,
+            };
+            let outcome = load::run(runtime, address, load, plan, &Usage::default)?;
+            let name = payload.name;
+            if outcome.times.is_empty() {
+                say(&format!("| {name} | {over} | {clients} | none | | | |"));
+            } else {
+                let quantile = |share| outcome.ms(share);
+                line(name, over, clients, outcome.rate(), quantile, bare);
             }
-            if !failed.is_empty() {
+            if !outcome.failed.is_empty() {
+                let failed = &outcome.failed;
                 say(&format!(
-                    "| {} | {over} | {clients} | refused: {failed:?} | | | |",
-                    payload.name
+                    "| {name} | {over} | {clients} | refused: {failed:?} | | | |"
                 ));
             }
         }
@@ -124,8 +138,8 @@ fn table(
     Ok(())
 }
 
-fn line(payload: &str, over: &str, clients: usize, rate: f64, samples: &Samples, bare: f64) {
-    let ms = |share| samples.quantile(share).as_secs_f64() * 1e3;
+/// `ms` gives a quantile in milliseconds.
+fn line(payload: &str, over: &str, clients: usize, rate: f64, ms: impl Fn(f64) -> f64, bare: f64) {
     say(&format!(
         "| {payload} | {over} | {clients} | {rate:.1} | {:.3} ms | {:.3} ms | {:.5} |",
         ms(0.5),
@@ -173,59 +187,4 @@ fn bare(
     })?;
     let took = counted.elapsed();
     Ok((times.len() as f64 / took.as_secs_f64(), Samples::new(times)))
-}
-
-/// A `PredictRequest` with its prefix. Numbers are those of TensorFlow Serving's protocol files.
-fn message(payload: &Payload<'_>) -> Bytes {
-    let content: Vec<u8> = payload
-        .values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect();
-    let size = [vec![0x08], varint(payload.values.len())].concat();
-    let tensor = [
-        // dtype: DT_FLOAT
-        vec![0x08, 1],
-        // tensor_shape.dim.size
-        field(2, &field(2, &size)),
-        // tensor_content
-        field(4, &content),
-    ]
-    .concat();
-    let input = [field(1, payload.input.as_bytes()), field(2, &tensor)].concat();
-    let spec = [
-        field(1, payload.model.as_bytes()),
-        field(3, payload.signature.as_bytes()),
-    ]
-    .concat();
-    let request = [field(1, &spec), field(2, &input)].concat();
-    let length = u32::try_from(request.len()).expect("a payload is below 4 GiB");
-    [&[0][..], &length.to_be_bytes(), &request].concat().into()
-}
-
-fn field(number: u8, value: &[u8]) -> Vec<u8> {
-    let mut field = vec![number << 3 | 2];
-    field.extend(varint(value.len()));
-    field.extend(value);
-    field
-}
-
-fn varint(mut value: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value.to_le_bytes()[0]);
-    bytes
-}
-
-fn json(payload: &Payload<'_>) -> Bytes {
-    let values: Vec<String> = payload.values.iter().map(ToString::to_string).collect();
-    format!(
-        "{{\"signature_name\": \"{}\", \"instances\": [{}]}}",
-        payload.signature,
-        values.join(", ")
-    )
-    .into()
 }
