@@ -1,6 +1,6 @@
 //! The examples: a directory each with an exporter and a client.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -149,12 +149,14 @@ pub(crate) fn run(repo: &Repo, python: &Python, profile: Profile, example: &Exam
     })
 }
 
-fn make(directory: &Path) -> Result<()> {
+/// Makes a directory and those above it.
+pub(crate) fn make(directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory)
         .with_context(|| format!("cannot make {}", directory.display()))
 }
 
-fn remove(directory: &PathBuf) -> Result<()> {
+/// Removes a directory with what is in it, where there is one.
+pub(crate) fn remove(directory: &Path) -> Result<()> {
     match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", directory.display()))

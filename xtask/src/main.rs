@@ -51,6 +51,13 @@ cargo xtask COMMAND
                         grpc [-- SECONDS]   Predict over gRPC and REST, 1, 8 and 64 clients
                         sandbox             what a fresh sandbox adds
                         parse               JSON to tensor, natively and in the sandbox
+                        batching            1 to 256 clients against the bare session
+                        grid                every batching setting against the adaptive mode
+      --quick           few cases of batching or grid, a second each
+      --seconds N       how long each of their cases takes
+      --config NAME=FLAGS   ours with these flags too (batching; may be repeated)
+      --adaptive FLAGS  the adaptive mode's flags (grid); empty to leave it out
+      --rate N          requests per second of the open loop (grid)
   soak [-- ARGUMENTS]   a million runs and a thousand loads, watching resident memory
   fmt                   format Rust sources
   doc                   API documentation into target/doc

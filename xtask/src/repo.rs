@@ -82,6 +82,11 @@ impl Repo {
         self.cache().join("test-models")
     }
 
+    /// The models that benchmarks run.
+    pub(crate) fn bench_models(&self) -> PathBuf {
+        self.cache().join("bench-models")
+    }
+
     /// What programs wrote that were run out of sight.
     pub(crate) fn logs(&self) -> PathBuf {
         self.cache().join("logs")

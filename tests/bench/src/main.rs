@@ -4,52 +4,178 @@
 //! Invariant: figures are printed with how many samples they stand on, and nothing is asserted:
 //! machines differ.
 
+mod batching;
+mod bench;
 mod client;
+mod copies;
 mod cpu;
+mod findings;
+mod grid;
+mod limit;
 mod load;
+mod plot;
 mod random;
+mod report;
 mod request;
+mod results;
 mod rpc;
 mod server;
 mod stats;
 mod wire;
+mod workload;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, Parser};
 use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader, Wanted};
 
-const USAGE: &str = "tensorgate-bench request BINARY HALF_PLUS_TWO [REQUESTS]\n\
-                     tensorgate-bench grpc BINARY HALF_PLUS_TWO IDENTITY [SECONDS]";
+use crate::bench::Configuration;
+use crate::workload::Workload;
+
+/// Benchmarks of the whole server.
+#[derive(Debug, Parser)]
+enum Part {
+    /// One request through the whole server, and its start.
+    Request {
+        binary: PathBuf,
+        half_plus_two: PathBuf,
+        #[arg(default_value_t = 20_000)]
+        requests: usize,
+    },
+    /// Predict over gRPC and REST, small and large.
+    Grpc {
+        binary: PathBuf,
+        half_plus_two: PathBuf,
+        identity: PathBuf,
+        #[arg(default_value_t = 3.0)]
+        seconds: f64,
+    },
+    /// The bare session at every batch size, as JSON.
+    Limit {
+        #[arg(long)]
+        models: PathBuf,
+        #[arg(long)]
+        workload: String,
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..128))]
+        kernel_threads: u8,
+        #[arg(long, default_value_t = 1.0)]
+        seconds: f64,
+    },
+    /// Ours with and without batching, against the limit.
+    Batching(Common),
+    /// Every setting of the batching parameters against the adaptive mode.
+    Grid {
+        #[command(flatten)]
+        common: Common,
+        /// Requests per second of the open loop; half of the first closed loop's where not given.
+        #[arg(long)]
+        rate: Option<f64>,
+        /// The flags of the adaptive mode; empty to leave it out.
+        #[arg(
+            long,
+            default_value = "--adaptive_batching",
+            allow_hyphen_values = true
+        )]
+        adaptive: String,
+    },
+}
+
+/// What benchmarks of servers need.
+#[derive(Debug, Args)]
+struct Common {
+    /// The server.
+    #[arg(long)]
+    binary: PathBuf,
+    /// The directory of the models.
+    #[arg(long)]
+    models: PathBuf,
+    /// Where results go.
+    #[arg(long)]
+    out: PathBuf,
+    /// A configuration of the server, `NAME=FLAG FLAG ...`; may be repeated.
+    #[arg(long = "config")]
+    configurations: Vec<Configuration>,
+    /// How long each case takes.
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Few cases, a second each.
+    #[arg(long)]
+    quick: bool,
+}
+
+impl Common {
+    fn with(mut self, measure: impl FnOnce(&batching::Options<'_>) -> Result<()>) -> Result<()> {
+        for path in [&mut self.binary, &mut self.models] {
+            // The server wants absolute paths, as the original does.
+            *path = absolute(path)?;
+        }
+        let default = if self.quick { 1.0 } else { 3.0 };
+        measure(&batching::Options {
+            binary: &self.binary,
+            models: &self.models,
+            out: &self.out,
+            configurations: &self.configurations,
+            time: time(self.seconds.unwrap_or(default))?,
+            quick: self.quick,
+        })
+    }
+}
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args_os().skip(1);
-    let part = arguments.next().context(USAGE)?;
-    // The server wants absolute paths, as the original does.
-    let mut path = || -> Result<PathBuf> {
-        let path = arguments.next().map(PathBuf::from).context(USAGE)?;
-        Ok(path.canonicalize()?)
-    };
-    match part.to_str() {
-        Some("request") => {
-            let (binary, model) = (path()?, path()?);
-            let count = match arguments.next() {
-                Some(count) => count.to_string_lossy().parse().context(USAGE)?,
-                None => 20_000,
-            };
-            request::measure(&binary, &model, count)
+    match Part::parse() {
+        Part::Request {
+            binary,
+            half_plus_two,
+            requests,
+        } => request::measure(&absolute(&binary)?, &absolute(&half_plus_two)?, requests),
+        Part::Grpc {
+            binary,
+            half_plus_two,
+            identity,
+            seconds,
+        } => rpc::measure(
+            &absolute(&binary)?,
+            &absolute(&half_plus_two)?,
+            &absolute(&identity)?,
+            time(seconds)?,
+        ),
+        Part::Limit {
+            models,
+            workload,
+            kernel_threads,
+            seconds,
+        } => {
+            let workload = Workload::find(&models, &workload)?;
+            limit::measure(&workload, kernel_threads, time(seconds)?)
         }
-        Some("grpc") => {
-            let (binary, small, large) = (path()?, path()?, path()?);
-            let seconds = match arguments.next() {
-                Some(seconds) => seconds.to_string_lossy().parse().context(USAGE)?,
-                None => 3.0,
-            };
-            rpc::measure(&binary, &small, &large, Duration::from_secs_f64(seconds))
+        Part::Batching(common) => common.with(batching::measure),
+        Part::Grid {
+            common,
+            rate,
+            adaptive,
+        } => {
+            let adaptive = (!adaptive.is_empty()).then(|| Configuration {
+                name: "adaptive".to_owned(),
+                flags: adaptive.split_whitespace().map(str::to_owned).collect(),
+            });
+            common.with(|options| grid::measure(options, adaptive.as_ref(), rate))
         }
-        _ => bail!(USAGE),
     }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    path.canonicalize()
+        .with_context(|| format!("there is no {}", path.display()))
+}
+
+fn time(seconds: f64) -> Result<Duration> {
+    ensure!(
+        (0.1..=600.0).contains(&seconds),
+        "{seconds} seconds for each case; expected 0.1 to 600"
+    );
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 fn library() -> Result<Library> {

@@ -105,6 +105,11 @@ impl Server {
             .clone()
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to end, waits for that, and returns its log.
     pub(crate) fn stop(mut self) -> Result<Vec<String>> {
         let id = self.child.id().to_string();

@@ -59,6 +59,15 @@ impl Python {
         command
     }
 
+    /// The directory of its packages.
+    pub(crate) fn packages(&self) -> Result<PathBuf> {
+        let tensorflow = self.libtensorflow()?;
+        let packages = tensorflow
+            .parent()
+            .context("a package lies in a directory")?;
+        Ok(packages.canonicalize()?)
+    }
+
     /// The directory with libtensorflow in it.
     pub(crate) fn libtensorflow(&self) -> Result<PathBuf> {
         let lib = self.environment.join("lib");

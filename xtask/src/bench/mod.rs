@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: the figures of docs/benchmarks.md, on this machine.
 //!
-//! Four parts: a request through the whole server, load over gRPC and REST, the sandbox alone, the
-//! parser. All are built
-//! with the features of the whole workspace, so that they share what is expensive to build.
+//! All parts are built with the features of the whole workspace, so that they share what is
+//! expensive to build. What compares servers (`batching`, `grid`) takes long and runs only
+//! when it is asked for by name; it writes its results under `.tensorgate/bench/`.
+
+mod models;
 
 use std::process::Command;
 
@@ -19,9 +21,16 @@ use crate::setup;
 
 const MODEL: &str = "half_plus_two";
 
-/// Runs the part that was asked for, or all; what follows `--` goes to the request benchmark.
+/// The parts, for errors.
+const PARTS: &str = "request, grpc, sandbox, parse, batching or grid";
+
+/// Runs the part that was asked for, or all of the short ones; what follows `--` goes to the
+/// benchmark.
 pub(crate) fn bench(repo: &Repo, mut arguments: Arguments) -> Result<()> {
     let part = arguments.word();
+    if let Some(part @ ("batching" | "grid")) = part.as_deref() {
+        return servers(repo, part, arguments);
+    }
     arguments.finish_own()?;
     let rest = arguments.rest();
     match part.as_deref() {
@@ -35,8 +44,42 @@ pub(crate) fn bench(repo: &Repo, mut arguments: Arguments) -> Result<()> {
         Some("grpc") => grpc(repo, &rest),
         Some("sandbox") => sandbox(repo),
         Some("parse") => parse(repo),
-        Some(other) => bail!("no part `{other}`: expected request, grpc, sandbox or parse"),
+        Some(other) => bail!("no part `{other}`: expected {PARTS}"),
     }
+}
+
+/// The benchmarks that compare servers.
+fn servers(repo: &Repo, part: &str, mut arguments: Arguments) -> Result<()> {
+    let mut own = Vec::new();
+    if arguments.flag("--quick") {
+        own.push("--quick".to_owned());
+    }
+    let values: &[&str] = match part {
+        "grid" => &["--seconds", "--rate", "--adaptive"],
+        _ => &["--seconds", "--config"],
+    };
+    for name in values {
+        for value in arguments.values(name)? {
+            own.push(format!("{name}={value}"));
+        }
+    }
+    arguments.finish()?;
+    let python = setup::python(repo)?;
+    let models = models::export(repo, &python)?;
+    server::build(repo, Profile::Release)?;
+    host::build_release(repo, &["--bin", "tensorgate-bench"])?;
+    let mut command = built(repo, "tensorgate-bench");
+    command
+        .arg(part)
+        .arg("--binary")
+        .arg(repo.server(Profile::Release))
+        .arg("--models")
+        .arg(models)
+        .arg("--out")
+        .arg(repo.cache().join("bench"))
+        .args(own)
+        .env("TF_CPP_MIN_LOG_LEVEL", "3");
+    process::run(&mut command)
 }
 
 fn request(repo: &Repo, rest: &[String]) -> Result<()> {
