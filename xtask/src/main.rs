@@ -53,11 +53,13 @@ cargo xtask COMMAND
                         parse               JSON to tensor, natively and in the sandbox
                         batching            1 to 256 clients against the bare session
                         grid                every batching setting against the adaptive mode
-      --quick           few cases of batching or grid, a second each
+                        peers               against Python servers, which it installs
+      --quick           few cases of batching, grid or peers, a second each
       --seconds N       how long each of their cases takes
-      --config NAME=FLAGS   ours with these flags too (batching; may be repeated)
+      --config NAME=FLAGS   ours with these flags too (batching, peers; may be repeated)
       --adaptive FLAGS  the adaptive mode's flags (grid); empty to leave it out
       --rate N          requests per second of the open loop (grid)
+      --only NAME       one peer (may be repeated)
   soak [-- ARGUMENTS]   a million runs and a thousand loads, watching resident memory
   fmt                   format Rust sources
   doc                   API documentation into target/doc

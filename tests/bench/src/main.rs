@@ -13,6 +13,8 @@ mod findings;
 mod grid;
 mod limit;
 mod load;
+mod peer;
+mod peers;
 mod plot;
 mod random;
 mod report;
@@ -79,6 +81,20 @@ enum Part {
             allow_hyphen_values = true
         )]
         adaptive: String,
+    },
+    /// Ours against Python servers.
+    Peers {
+        #[command(flatten)]
+        common: Common,
+        /// Where their scripts are.
+        #[arg(long)]
+        scripts: PathBuf,
+        /// Where each has its environment.
+        #[arg(long)]
+        environments: PathBuf,
+        /// One of them; all where none is given.
+        #[arg(long)]
+        only: Vec<String>,
     },
 }
 
@@ -161,6 +177,19 @@ fn main() -> Result<()> {
                 flags: adaptive.split_whitespace().map(str::to_owned).collect(),
             });
             common.with(|options| grid::measure(options, adaptive.as_ref(), rate))
+        }
+        Part::Peers {
+            common,
+            scripts,
+            environments,
+            only,
+        } => {
+            let (scripts, environments) = (absolute(&scripts)?, absolute(&environments)?);
+            let places = peer::Places {
+                scripts: &scripts,
+                environments: &environments,
+            };
+            common.with(|options| peers::measure(options, places, &only))
         }
     }
 }
