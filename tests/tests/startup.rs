@@ -250,14 +250,10 @@ fn flags_without_an_effect_are_named_in_the_log() {
     let server = Server::with_model(
         "m",
         &path("half_plus_two"),
-        &[
-            "--enable_batching",
-            "--thread_pool_factory_config_file",
-            "/not/there",
-        ],
+        &["--flush_filesystem_caches=false", "--skip_initialize_tpu"],
     );
-    server.wait_for_line("--enable_batching has no effect yet");
-    server.wait_for_line("--thread_pool_factory_config_file has no effect yet");
+    server.wait_for_line("--flush_filesystem_caches has no effect yet");
+    server.wait_for_line("--skip_initialize_tpu has no effect yet");
     assert!(!server.log().contains("--model_name has no effect"));
 }
 
