@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 use tensorgate_tests::models::{BasePath, path};
@@ -75,6 +76,12 @@ fn the_config_file_is_followed_and_what_is_wrong_with_it_is_said() {
     // Nonsense leaves everything as it is.
     followed.write("model_config_lisp {}");
     server.wait_for_line("Failed to read ModelServerConfig file: INVALID_ARGUMENT: Invalid");
+    // A pipe is not waited for.
+    let pipe = followed.file.with_extension("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo is there").success());
+    fs::rename(pipe, &followed.file).expect("it can be moved");
+    server.wait_for_line("expected a text file of 16 MiB at most, found a pipe");
     // So does a model that is not there, and the one that is there with it does not come.
     let missing = b.path().join("missing");
     followed.write(&config(&[

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
@@ -84,6 +85,9 @@ static FILES: LazyLock<TempDir> = LazyLock::new(|| {
     directory
 });
 
+/// In the place of a file.
+const PIPE: &str = "pipe";
+
 /// Publishes version 2 or 3 of the model with warm-up requests. Appears at once, whole.
 fn publish(base: &BasePath, version: u8, requests: &str) -> PathBuf {
     let source = path("half_plus_version").join(version.to_string());
@@ -94,7 +98,12 @@ fn publish(base: &BasePath, version: u8, requests: &str) -> PathBuf {
         symlink(source.join(part), staged.join(part)).expect("a link can be made");
     }
     let to = extra.join("tf_serving_warmup_requests");
-    std::fs::copy(FILES.path().join(requests), to).expect("it can be copied");
+    if requests == PIPE {
+        let made = Command::new("mkfifo").arg(to).status();
+        assert!(made.expect("mkfifo is there").success());
+    } else {
+        std::fs::copy(FILES.path().join(requests), to).expect("it can be copied");
+    }
     let published = base.path().join(version.to_string());
     std::fs::rename(staged, &published).expect("it can be moved");
     published
@@ -203,6 +212,7 @@ fn what_cannot_be_answered_fails_the_load_and_says_why() {
             "no_records",
             "corrupted record at 0. Please verify your warmup data is in TFRecord format.",
         ),
+        (PIPE, ": expected a TFRecord file, found a pipe"),
     ];
     // Version 2 of each is good, and goes on when version 3 cannot be loaded.
     let bases = cases.map(|(requests, _)| {

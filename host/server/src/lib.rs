@@ -13,6 +13,7 @@
 
 pub mod cli;
 mod door;
+mod files;
 mod inspect;
 mod logging;
 mod metrics;

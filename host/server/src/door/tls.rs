@@ -15,6 +15,8 @@ use tensorgate_proto::config::{SslConfig, parse_ssl_config};
 use tensorgate_types::Error;
 use tokio_rustls::TlsAcceptor;
 
+use crate::files;
+
 /// What is offered to clients: gRPC is HTTP/2 and nothing else.
 const PROTOCOL: &[u8] = b"h2";
 
@@ -24,7 +26,7 @@ const PROTOCOL: &[u8] = b"h2";
 /// When something in it cannot be used, by its name.
 pub(crate) fn acceptor(file: &Path) -> Result<TlsAcceptor, Error> {
     let name = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = files::text(file).map_err(|error| {
         Error::invalid_argument(format!("cannot read --ssl_config_file {name}: {error}"))
     })?;
     let config = parse_ssl_config(&text).map_err(|error| {

@@ -9,6 +9,7 @@ use tensorgate_proto::config::parse_monitoring_config;
 use tensorgate_types::Error;
 
 use super::{Metrics, text};
+use crate::files;
 use crate::options::Manner;
 
 /// Where it is when nothing else is said.
@@ -27,7 +28,7 @@ pub(crate) fn metrics_path(file: Option<&Path>, manner: Manner) -> Result<Option
         return Ok((manner == Manner::Tensorgate).then(|| DEFAULT_PATH.to_owned()));
     };
     let name = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = files::text(file).map_err(|error| {
         Error::not_found(format!(
             "cannot read the monitoring config file '{name}': {error}"
         ))

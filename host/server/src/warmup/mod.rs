@@ -28,6 +28,7 @@ use tensorgate_engine::RunPool;
 use tensorgate_types::{Deadline, Error, ErrorCode, ServableId};
 use tokio::runtime::Handle;
 
+use crate::files;
 use crate::metrics::{Api, Metrics};
 use crate::options::ServeOptions;
 use crate::records::{LoggedKind, RecordReader, has_field, log_of_record, put_bytes};
@@ -213,7 +214,7 @@ fn open(file: &Path) -> Result<Option<RecordReader<BufReader<File>>>, Error> {
         let file = file.display();
         Error::unavailable(format!("cannot read the warmup data at {file}: {error}"))
     };
-    let opened = match File::open(file) {
+    let opened = match files::open(file, "a TFRecord file") {
         Ok(opened) => opened,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);

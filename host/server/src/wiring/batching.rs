@@ -33,7 +33,7 @@ pub(crate) fn check_batching(options: &ServeOptions) -> Result<(), ServedError> 
 
 fn read(file: &Path) -> Result<BatchingParameters, ServedError> {
     let name = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = crate::files::text(file).map_err(|error| {
         ServedError::Invalid(format!("cannot read the batching file '{name}': {error}"))
     })?;
     let message = "tensorflow.serving.BatchingParameters";

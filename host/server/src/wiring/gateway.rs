@@ -11,6 +11,7 @@ use tensorgate_edge::{
 use tensorgate_types::{Deadline, Error, ServableState};
 
 use crate::door::{Handler, ModelHealth, ModelsHealth};
+use crate::files;
 use crate::metrics::{Api, Entrypoint};
 use crate::options::ServeOptions;
 use crate::profiler::{self, Profiler};
@@ -185,7 +186,8 @@ pub(crate) async fn load_gateway(
 }
 
 fn read(file: &Path) -> Result<Bytes, Error> {
-    std::fs::read(file).map(Bytes::from).map_err(|error| {
+    let read = files::read(file, "a component of 256 MiB at most", 256 << 20);
+    read.map(Bytes::from).map_err(|error| {
         let file = file.display();
         Error::invalid_argument(format!("cannot read the gateway component {file}: {error}"))
     })

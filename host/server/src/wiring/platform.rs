@@ -16,6 +16,7 @@ use tensorgate_proto::config::{
     SessionBundleConfig, ThreadPoolFactoryConfig,
 };
 
+use crate::files;
 use crate::options::{PlatformOptions, ServeOptions};
 
 use super::ServedError;
@@ -26,9 +27,6 @@ const PLATFORM: &str = "tensorflow";
 
 /// What configures it.
 const ADAPTER: &str = "tensorflow.serving.SavedModelBundleSourceAdapterConfig";
-
-/// A file is a few lines; one that is no text must not fill the memory.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The options with what the platform config file says, where there is one.
 ///
@@ -73,15 +71,10 @@ pub(crate) fn check_thread_pools(options: &ServeOptions) -> Result<(), ServedErr
 
 fn parse<M: Message + Default>(message: &str, file: &Path) -> Result<M, ServedError> {
     let name = file.display();
-    let unreadable = |problem: &dyn std::fmt::Display| {
+    let unreadable = |problem: std::io::Error| {
         ServedError::Invalid(format!("Invalid protobuf file: '{name}': {problem}"))
     };
-    // Before it is opened: a pipe would wait for somebody to write to it.
-    let metadata = file.metadata().map_err(|error| unreadable(&error))?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
-        return Err(unreadable(&"expected a text file of 1 MiB at most"));
-    }
-    let text = std::fs::read_to_string(file).map_err(|error| unreadable(&error))?;
+    let text = files::text(file).map_err(unreadable)?;
     proto::parse(message, &text).map_err(|error| ServedError::Malformed {
         line: format!("Error parsing text-format {message}: {error}"),
         error: format!("Invalid protobuf file: '{name}'"),

@@ -13,6 +13,7 @@ use tensorgate_proto::config::{
 };
 use tensorgate_types::Error;
 
+use crate::files;
 use crate::options::ServeOptions;
 
 /// One model to be served.
@@ -70,7 +71,7 @@ pub(crate) fn served_models(options: &ServeOptions) -> Result<Served, ServedErro
 
 /// What a config file says.
 pub(crate) fn read(file: &Path) -> Result<String, String> {
-    std::fs::read_to_string(file).map_err(|error| {
+    files::text(file).map_err(|error| {
         let name = file.display();
         format!("cannot read the model config file '{name}': {error}")
     })

@@ -18,10 +18,8 @@ use tensorgate_proto::tensorflow::rewriter_config::Toggle;
 use tensorgate_types::{Error, Result};
 use tracing::{info, warn};
 
+use crate::files;
 use crate::options::ServeOptions;
-
-/// A file is a few lines; one that is no text must not fill the memory.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The serialized `ConfigProto` of all sessions.
 ///
@@ -89,11 +87,7 @@ fn read(path: &Path) -> Result<ConfigProto> {
         let path = path.display();
         Error::invalid_argument(format!("Invalid protobuf file: '{path}': {problem}"))
     };
-    let metadata = path.metadata().map_err(|error| invalid(&error))?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
-        return Err(invalid(&"expected a text file of 1 MiB at most"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| invalid(&error))?;
+    let text = files::text(path).map_err(|error| invalid(&error))?;
     parse_session_config(&text).map_err(|error| invalid(&error))
 }
 
