@@ -1,4 +1,4 @@
-//! Files that would hold the process up are refused at the start, by name.
+//! Flags and files that would end the process or hold it up are refused at the start, by name.
 
 use std::process::{Command, Stdio};
 use std::thread;
@@ -31,6 +31,43 @@ fn refusal(flags: &[&str]) -> String {
     let start = "Failed to start server. Error: ";
     let (_, why) = said.split_once(start).expect("it says why");
     why.trim_end().to_owned()
+}
+
+#[test]
+fn what_is_out_of_range_is_refused_before_tensorflow_sees_it() {
+    let session = tempfile::NamedTempFile::new().expect("a file");
+    let text = "session_inter_op_thread_pool { num_threads: -7 }";
+    std::fs::write(session.path(), text).expect("it can be written");
+    let session = format!(
+        "--tensorflow_session_config_file={}",
+        session.path().display()
+    );
+    for (flag, words) in [
+        (
+            "--tensorflow_session_parallelism=-1",
+            "--tensorflow_session_parallelism is -1; expected a number of threads, from 0 to 4096",
+        ),
+        (
+            "--tensorflow_intra_op_parallelism=-1",
+            "--tensorflow_intra_op_parallelism is -1; expected",
+        ),
+        (
+            "--tensorflow_inter_op_parallelism=100000",
+            "--tensorflow_inter_op_parallelism is 100000; expected",
+        ),
+        (
+            &session,
+            "session_inter_op_thread_pool.num_threads is -7; expected",
+        ),
+        (
+            "--per_process_gpu_memory_fraction=nan",
+            "--per_process_gpu_memory_fraction is NaN, no part of a GPU's memory; expected",
+        ),
+    ] {
+        let why = refusal(&[flag]);
+        let expected = format!("INVALID_ARGUMENT: {words}");
+        assert!(why.starts_with(&expected), "{flag}: {why}");
+    }
 }
 
 #[test]

@@ -21,6 +21,10 @@ use tracing::{info, warn};
 use crate::files;
 use crate::options::ServeOptions;
 
+/// Threads of one pool: far more than any machine has a use for, and far fewer than the system's
+/// limit. Beyond that limit, and below one, TensorFlow ends the process instead of saying so.
+const MAX_THREADS: i32 = 4096;
+
 /// The serialized `ConfigProto` of all sessions.
 ///
 /// # Errors
@@ -30,6 +34,7 @@ pub(super) fn session_config(options: &ServeOptions) -> Result<Vec<u8>> {
         Some(platform) => platform.session_config.clone(),
         None => from_flags(options)?,
     };
+    check(&config).map_err(Error::invalid_argument)?;
     if !(options.xla_cpu_compilation_enabled || options.xla_gpu_compilation_enabled) {
         let graphs = config.graph_options.get_or_insert_default();
         let optimizers = graphs.optimizer_options.get_or_insert_default();
@@ -67,13 +72,22 @@ fn from_flags(options: &ServeOptions) -> Result<ConfigProto> {
         None => ConfigProto::default(),
     };
     let (intra, inter) = parallelism(options);
-    config.intra_op_parallelism_threads = threads(intra)?;
-    config.inter_op_parallelism_threads = threads(inter)?;
+    let by_one_flag = |flag| match (options.intra_op_parallelism, options.inter_op_parallelism) {
+        (0, 0) => "--tensorflow_session_parallelism",
+        _ => flag,
+    };
+    let flag = by_one_flag("--tensorflow_intra_op_parallelism");
+    config.intra_op_parallelism_threads = threads(flag, intra, 0)?;
+    let flag = by_one_flag("--tensorflow_inter_op_parallelism");
+    config.inter_op_parallelism_threads = threads(flag, inter, i32::MIN)?;
     let fraction = f64::from(options.per_process_gpu_memory_fraction);
-    if !(fraction.is_finite() && fraction >= 0.0) {
-        return Err(Error::invalid_argument(format!(
-            "{fraction} is no part of a GPU's memory; expected a number from 0 to 1"
-        )));
+    check_fraction("--per_process_gpu_memory_fraction", fraction)
+        .map_err(Error::invalid_argument)?;
+    if fraction > 1.0 {
+        warn!(
+            "--per_process_gpu_memory_fraction is {fraction}, which is more than there is: \
+             TensorFlow takes the memory of the host for the rest, and that is slow"
+        );
     }
     if fraction != 0.0 || config.gpu_options.is_some() {
         let gpus = config.gpu_options.get_or_insert_default();
@@ -91,9 +105,61 @@ fn read(path: &Path) -> Result<ConfigProto> {
     parse_session_config(&text).map_err(|error| invalid(&error))
 }
 
-fn threads(count: i64) -> Result<i32> {
-    i32::try_from(count)
-        .map_err(|_| Error::invalid_argument(format!("{count} is no number of threads")))
+fn threads(flag: &str, count: i64, least: i32) -> Result<i32> {
+    let checked = i32::try_from(count)
+        .map_err(|_| out_of_range(flag, count))
+        .and_then(|count| check_threads(flag, count, least).map(|()| count));
+    checked.map_err(Error::invalid_argument)
+}
+
+/// What TensorFlow would not refuse: it would end the process.
+fn check(config: &ConfigProto) -> Result<(), String> {
+    let intra = config.intra_op_parallelism_threads;
+    check_threads("intra_op_parallelism_threads", intra, 0)?;
+    // Less than 0 means the thread that calls.
+    let inter = config.inter_op_parallelism_threads;
+    check_threads("inter_op_parallelism_threads", inter, i32::MIN)?;
+    let mut all = 0_i64;
+    for pool in &config.session_inter_op_thread_pool {
+        check_threads(
+            "session_inter_op_thread_pool.num_threads",
+            pool.num_threads,
+            0,
+        )?;
+        all += i64::from(pool.num_threads);
+    }
+    if all > i64::from(MAX_THREADS) {
+        return Err(format!(
+            "the pools of session_inter_op_thread_pool have {all} threads together; expected \
+             {MAX_THREADS} at most"
+        ));
+    }
+    let gpus = config.gpu_options.as_ref();
+    let fraction = gpus.map_or(0.0, |gpus| gpus.per_process_gpu_memory_fraction);
+    check_fraction("gpu_options.per_process_gpu_memory_fraction", fraction)
+}
+
+fn check_threads(name: &str, count: i32, least: i32) -> Result<(), String> {
+    if (least..=MAX_THREADS).contains(&count) {
+        Ok(())
+    } else {
+        Err(out_of_range(name, count.into()))
+    }
+}
+
+fn out_of_range(name: &str, count: i64) -> String {
+    format!("{name} is {count}; expected a number of threads, from 0 to {MAX_THREADS}")
+}
+
+/// More than 1 is TensorFlow's way to ask for the memory of the host too.
+fn check_fraction(name: &str, fraction: f64) -> Result<(), String> {
+    if fraction.is_finite() && fraction >= 0.0 {
+        Ok(())
+    } else {
+        Err(format!(
+            "{name} is {fraction}, no part of a GPU's memory; expected a number from 0 to 1"
+        ))
+    }
 }
 
 /// Threads for one operation, and for operations side by side: either of the two flags rules out
@@ -117,6 +183,8 @@ pub(super) fn parallelism(options: &ServeOptions) -> (i64, i64) {
 
 #[cfg(test)]
 mod tests {
+    use crate::options::PlatformOptions;
+
     use super::*;
 
     fn config(options: &ServeOptions) -> Result<ConfigProto> {
@@ -143,7 +211,79 @@ mod tests {
         assert_eq!(threads(3, 1, 0).unwrap(), (1, 0));
         assert_eq!(threads(0, 1, 2).unwrap(), (1, 2));
         assert!(threads(3, 1, 2).is_err());
-        assert!(threads(i64::MAX, 0, 0).is_err());
+        // The thread that calls, as in the original.
+        assert_eq!(threads(0, 1, -1).unwrap(), (1, -1));
+        for ((both, intra, inter), flag) in [
+            (
+                (i64::MAX, 0, 0),
+                "--tensorflow_session_parallelism is 9223372036854775807;",
+            ),
+            (
+                (-1, 0, 0),
+                "--tensorflow_session_parallelism is -1; expected a number of threads",
+            ),
+            (
+                (100_000, 0, 0),
+                "--tensorflow_session_parallelism is 100000;",
+            ),
+            ((4, -1, 0), "--tensorflow_intra_op_parallelism is -1;"),
+            ((0, 4097, 0), "--tensorflow_intra_op_parallelism is 4097;"),
+            ((0, 0, 4097), "--tensorflow_inter_op_parallelism is 4097;"),
+        ] {
+            let error = threads(both, intra, inter).unwrap_err();
+            assert!(error.message().starts_with(flag), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_would_end_the_process_is_refused_by_name() {
+        let pool = "session_inter_op_thread_pool";
+        let most = format!("{pool} {{ num_threads: 4096 }} {pool} {{ global_name: 'x' }}");
+        let (_file, options) = with_file(&most);
+        assert!(config(&options).is_ok());
+        for (text, words) in [
+            (
+                format!("{pool} {{ num_threads: -7 }}"),
+                format!("{pool}.num_threads is -7; expected a number of threads, from 0 to 4096"),
+            ),
+            (
+                format!("{pool} {{ num_threads: 100000 }}"),
+                format!("{pool}.num_threads is 100000;"),
+            ),
+            (
+                format!("{most} {pool} {{ num_threads: 1 }}"),
+                format!("the pools of {pool} have 4097 threads together;"),
+            ),
+        ] {
+            let (_file, options) = with_file(&text);
+            let error = config(&options).unwrap_err();
+            assert!(error.message().starts_with(&words), "{error}");
+        }
+        // The platform config file stands alone: no flag overwrites what it says.
+        for (text, name) in [
+            (
+                "intra_op_parallelism_threads: -1",
+                "intra_op_parallelism_threads is -1;",
+            ),
+            (
+                "inter_op_parallelism_threads: 5000",
+                "inter_op_parallelism_threads is 5000;",
+            ),
+            (
+                "gpu_options { per_process_gpu_memory_fraction: -1 }",
+                "gpu_options.per_process_gpu_memory_fraction is -1,",
+            ),
+        ] {
+            let options = ServeOptions {
+                platform: Some(PlatformOptions {
+                    session_config: parse_session_config(text).unwrap(),
+                    ..PlatformOptions::default()
+                }),
+                ..ServeOptions::default()
+            };
+            let error = config(&options).unwrap_err();
+            assert!(error.message().starts_with(name), "{error}");
+        }
     }
 
     fn with_file(text: &str) -> (tempfile::NamedTempFile, ServeOptions) {
@@ -205,8 +345,19 @@ mod tests {
                 per_process_gpu_memory_fraction: fraction,
                 ..ServeOptions::default()
             };
-            assert!(config(&options).is_err());
+            let error = config(&options).unwrap_err().to_string();
+            assert!(
+                error.contains("--per_process_gpu_memory_fraction is "),
+                "{error}"
+            );
         }
+        // The original hands it on, and TensorFlow then takes the memory of the host too.
+        let options = ServeOptions {
+            per_process_gpu_memory_fraction: 1.5,
+            ..ServeOptions::default()
+        };
+        let gpus = config(&options).unwrap().gpu_options.unwrap();
+        assert_eq!(gpus.per_process_gpu_memory_fraction, 1.5);
     }
 
     #[test]

@@ -41,6 +41,16 @@ fn count(value: i32) -> usize {
     usize::try_from(value).unwrap_or(0)
 }
 
+/// Threads of one kind: more than the largest machine has any use for, and far fewer than the
+/// system's limit, at which TensorFlow would end the process instead of saying so.
+const MAX_THREADS: usize = 4096;
+
+/// A count of threads. Flags that take one say the limit in the name of their type.
+fn threads(text: &str) -> Option<usize> {
+    let threads = text.parse().ok().map(count);
+    threads.filter(|threads| *threads <= MAX_THREADS)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -79,6 +89,25 @@ mod tests {
             let mut options = ServeOptions::default();
             assert!(flag.set(&mut options, other).is_ok(), "{flag:?}");
             assert_ne!(options, ServeOptions::default(), "{flag:?}");
+        }
+    }
+
+    #[test]
+    fn no_flag_starts_more_threads_than_the_system_has() {
+        for name in ["num_load_threads", "num_unload_threads", "run_threads"] {
+            let mut flags = SERVING.iter().chain(OWN).filter(|flag| flag.name == name);
+            let flag = flags.next().unwrap();
+            let mut options = ServeOptions::default();
+            for good in ["-5", "0", "4096"] {
+                assert!(flag.set(&mut options, good).is_ok(), "{name}={good}");
+            }
+            for bad in ["4097", "2147483647", "many", ""] {
+                let error = flag.set(&mut options, bad).unwrap_err().to_string();
+                let expected = format!(
+                    "Couldn't interpret value {bad} for flag {name}. Expected: number up to 4096."
+                );
+                assert_eq!(error, expected);
+            }
         }
     }
 

@@ -6,11 +6,7 @@ use std::time::Duration;
 use crate::options::{ModelLimits, StrictShapes, list};
 
 use super::super::flag::Value;
-use super::{Row, acts, count, path};
-
-/// Threads that run models: more than the largest machine has any use for, and far fewer than
-/// the system's limit, at which TensorFlow would end the process instead of saying so.
-const MAX_RUN_THREADS: usize = 4096;
+use super::{Row, acts, count, path, threads};
 
 /// A size in bytes, at least one.
 fn bytes(text: &str) -> Option<usize> {
@@ -128,11 +124,7 @@ pub(crate) const OWN: &[Row] = &[
         "run_threads",
         "0",
         Value::Other("number up to 4096", |o, v| {
-            o.run_threads = v
-                .parse()
-                .ok()
-                .filter(|threads| *threads <= MAX_RUN_THREADS)?;
-            Some(())
+            threads(v).map(|threads| o.run_threads = threads)
         }),
         "How many model runs there are at a time; 0 for two per CPU and at least four.",
     ),

@@ -7,7 +7,7 @@ use tensorgate_core::Polling;
 use crate::options::{Port, ServeOptions, list};
 
 use super::super::flag::{Flag, Value};
-use super::{Row, acts, count, path};
+use super::{Row, acts, count, path, threads};
 
 const fn later(
     name: &'static str,
@@ -127,13 +127,17 @@ pub(crate) const SERVING: &[Row] = &[
     acts(
         "num_load_threads",
         "0",
-        Value::Int32(|o, v| o.num_load_threads = count(v)),
+        Value::Other("number up to 4096", |o, v| {
+            threads(v).map(|threads| o.num_load_threads = threads)
+        }),
         "How many versions are loaded at a time; 0 for two.",
     ),
     acts(
         "num_unload_threads",
         "0",
-        Value::Int32(|o, v| o.num_unload_threads = count(v)),
+        Value::Other("number up to 4096", |o, v| {
+            threads(v).map(|threads| o.num_unload_threads = threads)
+        }),
         "How many versions are unloaded at a time; 0 for one.",
     ),
     acts(
@@ -211,7 +215,7 @@ pub(crate) const SERVING: &[Row] = &[
         "0.0",
         Value::Float(|o, v| o.per_process_gpu_memory_fraction = v),
         "How much of a GPU's memory is taken, from 0 to 1; 0 lets TensorFlow choose, which is \
-         nearly all.",
+         nearly all. With more than 1 it takes the host's memory too, and a warning says so.",
     ),
     acts(
         "saved_model_tags",
