@@ -63,6 +63,10 @@ fn what_is_out_of_range_is_refused_before_tensorflow_sees_it() {
             "--per_process_gpu_memory_fraction=nan",
             "--per_process_gpu_memory_fraction is NaN, no part of a GPU's memory; expected",
         ),
+        (
+            "--log_filter=a=b=c",
+            "the log filter 'a=b=c' cannot be used: ",
+        ),
     ] {
         let why = refusal(&[flag]);
         let expected = format!("INVALID_ARGUMENT: {words}");

@@ -67,15 +67,21 @@ fn mistakes_on_the_command_line_are_refused_by_name() {
             "Couldn't interpret value maybe",
         ),
         (
-            &["serve", "--log_filter=a=b=c", "--model_base_path=/m"],
+            &["serve", "--rest_api_timeout_in_ms"],
             2,
-            "a=b=c",
+            "--rest_api_timeout_in_ms needs a value: --rest_api_timeout_in_ms=<int32>",
         ),
+        (&["help", "sevre"], 2, "no command is called sevre"),
         (&["sevre"], 2, "no command is called sevre"),
         (
             &["serve", "--run_threads=1000000"],
             2,
             "Couldn't interpret value 1000000 for flag run_threads. Expected: number up to 4096.",
+        ),
+        (
+            &["serve", "--num_unload_threads=2147483647"],
+            2,
+            "value 2147483647 for flag num_unload_threads. Expected: number up to 4096.",
         ),
         (
             &["version", "--libtensroflow=/x"],
@@ -208,6 +214,10 @@ fn help_and_versions_are_printed() {
         "{}",
         stdout(&version)
     );
+    let help = output(tensorgate().args(["help", "version"]));
+    assert_eq!(help.status.code(), Some(0));
+    let text = stdout(&help);
+    assert!(text.starts_with("usage: tensorgate version ["), "{text}");
     let version = output(tensorgate().args(["version", "--libtensorflow=/not/there"]));
     let text = stdout(&version);
     assert!(text.contains("\nTensorFlow Library: "), "{text}");
@@ -241,8 +251,18 @@ fn the_original_passes_over_what_it_does_not_know() {
         text.contains("\nFailed to start server. Error: INVALID_ARGUMENT: Both "),
         "{text}"
     );
-    let bad = self::output(model_server.command().arg("--port=x"));
-    assert_eq!(bad.status.code(), Some(255));
+    for (flag, words) in [
+        ("--port=x", "Couldn't interpret value x for flag port.\n"),
+        (
+            "--rest_api_timeout_in_ms",
+            "--rest_api_timeout_in_ms needs a value: --rest_api_timeout_in_ms=<int32>\n",
+        ),
+    ] {
+        let bad = self::output(model_server.command().arg(flag));
+        assert_eq!(bad.status.code(), Some(255));
+        assert!(stdout(&bad).starts_with("usage: "), "{}", stdout(&bad));
+        assert_eq!(stderr(&bad), words);
+    }
 }
 
 #[test]

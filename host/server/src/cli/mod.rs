@@ -72,21 +72,27 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         "help" | "--help" | "-h" => match rest.first().map(String::as_str) {
             Some("serve") => serve::as_tensorgate(&["--help".to_owned()]),
             Some("inspect") => inspect::run(&["--help".to_owned()]),
-            _ => {
+            Some("version") => serve::version(&["--help".to_owned()]),
+            None | Some("help") => {
                 print(HELP);
                 ExitCode::SUCCESS
             }
+            Some(other) => complain(&no_command(other)),
         },
         other => {
             // `tensorgate --port=8500`: the command was forgotten.
             let hint = if other.starts_with("--") {
                 format!("no command: did you mean `tensorgate serve {other}`?")
             } else {
-                format!("no command is called {other}: there are serve, inspect, version, help")
+                no_command(other)
             };
             complain(&hint)
         }
     }
+}
+
+fn no_command(name: &str) -> String {
+    format!("no command is called {name}: there are serve, inspect, version, help")
 }
 
 /// A mistake on the command line of one of our own commands.

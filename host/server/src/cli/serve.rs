@@ -7,11 +7,11 @@
 use std::process::ExitCode;
 
 use crate::options::{Manner, ServeOptions};
-use crate::serve::{self, StartError};
+use crate::serve;
 
 use super::flag::{self, Flag, Found};
 use super::serve_flags::{OWN, SERVING};
-use super::{MISUSED, NOT_STARTED, complain, print, print_error, usage};
+use super::{NOT_STARTED, complain, print, print_error, usage};
 
 fn flags() -> Vec<&'static Flag<ServeOptions>> {
     SERVING.iter().chain(OWN).collect()
@@ -73,8 +73,9 @@ pub(super) fn as_model_server(program: &str, args: &[String]) -> ExitCode {
     let found = match flag::parse(&flags, args, &mut options) {
         Ok(found) => found,
         Err(error) => {
-            print_error(&format!("{error}\n"));
+            // Last, since the usage is longer than a screen.
             print(&usage::original(program, &flags));
+            print_error(&format!("{error}\n"));
             return ExitCode::from(NOT_STARTED);
         }
     };
@@ -97,15 +98,8 @@ fn start(mut options: ServeOptions, manner: Manner, found: &Found) -> ExitCode {
     take_environment(&mut options, found, |name| std::env::var(name).ok());
     match serve::run(&options, manner, &found.ignored) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(StartError::Usage(message)) => {
-            print_error(&format!("{message}\n"));
-            ExitCode::from(match manner {
-                Manner::Tensorgate => MISUSED,
-                Manner::ModelServer => NOT_STARTED,
-            })
-        }
         // On standard output, where the original has it.
-        Err(StartError::Failed(error)) => {
+        Err(error) => {
             print(&format!("Failed to start server. Error: {error}\n"));
             ExitCode::from(NOT_STARTED)
         }

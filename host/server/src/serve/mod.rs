@@ -34,30 +34,14 @@ use signals::Signals;
 /// How long models may take to go when all requests have ended.
 const UNLOAD: Duration = Duration::from_secs(5);
 
-/// Why there is no server.
-#[derive(Debug)]
-pub(crate) enum StartError {
-    /// Something that was told cannot be understood.
-    Usage(String),
-    /// It could not be started.
-    Failed(Error),
-}
-
-impl From<Error> for StartError {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
 /// Serves until a signal comes. `ignored` are flags that were given and do nothing.
-pub(crate) fn run(
-    options: &ServeOptions,
-    manner: Manner,
-    ignored: &[&str],
-) -> Result<(), StartError> {
+///
+/// # Errors
+/// Why there is no server.
+pub(crate) fn run(options: &ServeOptions, manner: Manner, ignored: &[&str]) -> Result<(), Error> {
     let started = Instant::now();
     // Held to the end: what is said after it goes to standard error as usual.
-    let _log = logging::start(options.log_filter.as_deref()).map_err(StartError::Usage)?;
+    let _log = logging::start(options.log_filter.as_deref()).map_err(Error::invalid_argument)?;
     for flag in ignored {
         tracing::warn!("--{flag} has no effect yet");
     }
@@ -94,7 +78,7 @@ async fn serve(
     manner: Manner,
     served: Served,
     started: Instant,
-) -> Result<(), StartError> {
+) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
     let metrics = Metrics::new();
     let page = metrics_path(options.monitoring_config_file.as_deref(), manner)?
@@ -120,7 +104,7 @@ async fn serve(
             house.wait_for_an_answer(options).await?;
             ports.open(options, manner, &door)?;
         }
-        Ok::<_, StartError>(house)
+        Ok::<_, Error>(house)
     };
     let house = tokio::select! {
         house = build => house?,
@@ -132,7 +116,7 @@ async fn serve(
             house.wait_for_an_answer(options).await?;
         }
         house.poll_config(options).await;
-        Ok::<_, StartError>(())
+        Ok::<_, Error>(())
     };
     tokio::select! {
         end = going => end?,
