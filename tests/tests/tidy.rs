@@ -201,7 +201,9 @@ fn the_host_knows_no_body() {
                 complaints.push(format!("{}:{number}: {}", source.path, line.trim()));
             }
         }
-        let may_json = source.path.starts_with("host/server/src/inspect/");
+        // These write texts of their own, and read none.
+        let may_json = source.path.starts_with("host/server/src/inspect/")
+            || source.path == "host/server/src/door/health.rs";
         if !may_json {
             for (number, line) in source.code() {
                 if line.contains("serde_json") {

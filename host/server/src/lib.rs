@@ -7,7 +7,8 @@
 //! ```
 //!
 //! **Invariant:** a request's body is bytes here. What is in it, only the gateway component
-//! knows; the one JSON that the door writes is the envelope of an error that it must give itself.
+//! knows; the JSON that the door writes is the envelope of an error that it must give itself, and
+//! the report on readiness.
 
 #![forbid(unsafe_code)]
 
