@@ -170,6 +170,8 @@ fn ours_have_legal_names_and_help() {
             ("tensorgate_sandbox_waiting{}", 0),
             ("tensorgate_sandbox_instances_total{}", 1),
             ("tensorgate_sandbox_traps_total{}", 0),
+            // The request came by REST, where nothing goes past the component.
+            ("tensorgate_message_copied_bytes_total{}", 0),
             ("tensorgate_sandbox_out_of_time_total{}", 0),
             ("tensorgate_sandbox_refused_total{reason=\"full\"}", 0),
             ("tensorgate_run_threads{}", 3),

@@ -137,6 +137,14 @@ fn watch_sandbox_by_kind(registry: &Registry, engine: &EdgeEngine) {
                 .to_vec()
         },
     );
+    let from_messages = engine.clone();
+    registry.asked(
+        Kind::Counter,
+        "tensorgate_message_copied_bytes_total",
+        "Bytes that were copied out of messages into inputs of models, past the component.",
+        &[],
+        move || vec![(Vec::new(), from_messages.stats().bytes_from_messages)],
+    );
 }
 
 /// What the run threads do.
