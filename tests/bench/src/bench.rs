@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::copies::Copies;
 use crate::cpu::Usage;
+use crate::findings;
 use crate::load::{self, Arrivals, Load, Plan};
 use crate::results::{Case, Label, Run};
 use crate::say;
@@ -200,7 +201,10 @@ impl Bench {
     ///
     /// # Errors
     /// When the directory cannot be written.
-    pub(crate) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(mut self) -> Result<()> {
+        if let Some(finding) = findings::of_quiet(&self.run) {
+            self.find(finding);
+        }
         let [json, html] = self.run.write(&self.directory)?;
         say(&format!("\n{}\n{}", json.display(), html.display()));
         Ok(())

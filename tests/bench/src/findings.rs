@@ -13,6 +13,23 @@ const MANY: usize = 64;
 const ROWS: [usize; 2] = [16, 1];
 const OVERS: [&str; 2] = ["gRPC", "REST"];
 
+/// Which part of a CPU others may use beside a case that is compared.
+const QUIET: f64 = 0.05;
+
+/// Whether the machine was quiet: of any benchmark.
+pub(crate) fn of_quiet(run: &Run) -> Option<String> {
+    let is_loud = |case: &&Case| case.others_cpu_s > case.seconds * QUIET;
+    let loud = run.cases.iter().filter(is_loud).count();
+    (loud > 0).then(|| {
+        format!(
+            "{loud} of {} cases ran while others used more than {:.0}% of a CPU: their figures are \
+             not to be compared",
+            run.cases.len(),
+            QUIET * 100.0
+        )
+    })
+}
+
 /// Of `cargo xtask bench batching`.
 pub(crate) fn of_batching(run: &Run) -> Vec<String> {
     let mut found = Vec::new();
@@ -188,6 +205,15 @@ mod tests {
         assert!(found.contains("80% of the fastest bare batch"), "{found}");
         assert!(found.contains("4.00 times the rows/s"), "{found}");
         assert!(found.contains("3.0 best-batch runs of 2.00 ms"), "{found}");
+    }
+
+    #[test]
+    fn says_when_the_machine_was_not_quiet() {
+        let mut run = run();
+        // A tenth of a second in two is just quiet.
+        assert_eq!(of_quiet(&run), None);
+        run.cases[0].others_cpu_s = 0.2;
+        assert!(of_quiet(&run).unwrap().starts_with("1 of 3 cases"));
     }
 
     #[test]

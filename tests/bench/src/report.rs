@@ -23,6 +23,10 @@ on another CPU, and vary with where the kernel puts threads. Latencies of an ope
 when a request was due. The column on others says how much of a CPU something else on the machine \
 used meanwhile, the kernel's own work among it: above a few percent, do not compare.";
 
+/// How much higher than everything else a limit may be to be drawn. Where a model computes next to
+/// nothing its limit is thousands of times higher, and nothing else could be seen.
+const FAR: f64 = 10.0;
+
 /// The page.
 pub(crate) fn page(run: &Run) -> String {
     let mut page = format!(
@@ -107,10 +111,15 @@ fn plots(page: &mut String, run: &Run, workload: &str, over: &str, rows: usize) 
     if rates.iter().all(|series| series.points.len() < 2) {
         return;
     }
+    let highest = rates
+        .iter()
+        .flat_map(|series| &series.points)
+        .fold(0.0, |highest: f64, point| highest.max(point.1));
     let limit = run.limit(workload).map(|limit| Mark {
         name: format!("bare session, batch {}", limit.fastest.batch),
         value: limit.fastest.rows_per_s,
     });
+    let limit = limit.filter(|limit| limit.value <= highest * FAR);
     let tails = series(|case| case.p99_ms);
     let plural = if rows == 1 { "row" } else { "rows" };
     let _ = write!(
@@ -154,14 +163,15 @@ fn cost_bars(page: &mut String, run: &Run) {
                 None => shown.push((name, value)),
             }
         }
-        let marks: Vec<Mark> = run
-            .limit(workload)
-            .map(|limit| Mark {
-                name: "bare session".to_owned(),
-                value: limit.fastest.rows_per_cpu_s,
-            })
-            .into_iter()
-            .collect();
+        let highest = shown
+            .iter()
+            .fold(0.0, |highest: f64, bar| highest.max(bar.1));
+        let limit = run.limit(workload).map(|limit| Mark {
+            name: "bare session".to_owned(),
+            value: limit.fastest.rows_per_cpu_s,
+        });
+        let limit = limit.filter(|limit| limit.value <= highest * FAR);
+        let marks: Vec<Mark> = limit.into_iter().collect();
         let plot = bars(
             "Rows per server CPU second",
             "best of all numbers of clients",
@@ -298,6 +308,15 @@ mod tests {
         for word in ["http", "<script", "<link", "src="] {
             assert!(!page.contains(word), "{word}");
         }
+    }
+
+    #[test]
+    fn a_limit_that_is_far_above_is_not_drawn() {
+        let mut run = run();
+        run.limits[0].fastest.rows_per_s = 1e9;
+        run.limits[0].fastest.rows_per_cpu_s = 1e9;
+        assert!(!page(&run).contains("bare session</text>"));
+        assert!(!page(&run).contains("bare session, batch 32"));
     }
 
     #[test]
