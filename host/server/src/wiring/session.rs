@@ -12,9 +12,9 @@ use std::path::Path;
 
 use prost::Message as _;
 use tensorgate_proto::config::parse_session_config;
-use tensorgate_proto::tensorflow::ConfigProto;
 use tensorgate_proto::tensorflow::optimizer_options::GlobalJitLevel;
 use tensorgate_proto::tensorflow::rewriter_config::Toggle;
+use tensorgate_proto::tensorflow::{ConfigProto, RewriterConfig};
 use tensorgate_types::{Error, Result};
 use tracing::{info, warn};
 
@@ -24,6 +24,12 @@ use crate::options::ServeOptions;
 /// Threads of one pool: far more than any machine has a use for, and far fewer than the system's
 /// limit. Beyond that limit, and below one, TensorFlow ends the process instead of saying so.
 const MAX_THREADS: i32 = 4096;
+
+/// Devices of one kind. TensorFlow makes all of them, whatever there is.
+const MAX_DEVICES: i32 = 4096;
+
+/// The rewriter of graphs that `auto_parallel` turns on, by its name among `optimizers`.
+const SPLITTER: &str = "autoparallel";
 
 /// The serialized `ConfigProto` of all sessions.
 ///
@@ -134,6 +140,16 @@ fn check(config: &ConfigProto) -> Result<(), String> {
              {MAX_THREADS} at most"
         ));
     }
+    for (kind, count) in &config.device_count {
+        // Less than 0 is refused by TensorFlow in its own words.
+        if *count > MAX_DEVICES {
+            return Err(format!(
+                "device_count of {kind} is {count}; expected {MAX_DEVICES} at most"
+            ));
+        }
+    }
+    let graphs = config.graph_options.as_ref();
+    check_replicas(graphs.and_then(|graphs| graphs.rewrite_options.as_ref()))?;
     let gpus = config.gpu_options.as_ref();
     let fraction = gpus.map_or(0.0, |gpus| gpus.per_process_gpu_memory_fraction);
     check_fraction("gpu_options.per_process_gpu_memory_fraction", fraction)
@@ -149,6 +165,27 @@ fn check_threads(name: &str, count: i32, least: i32) -> Result<(), String> {
 
 fn out_of_range(name: &str, count: i64) -> String {
     format!("{name} is {count}; expected a number of threads, from 0 to {MAX_THREADS}")
+}
+
+/// The one rewriter that TensorFlow ends the process over: a graph cannot be split into fewer than
+/// two.
+fn check_replicas(rewrites: Option<&RewriterConfig>) -> Result<(), String> {
+    let Some(rewrites) = rewrites else {
+        return Ok(());
+    };
+    let split = rewrites.auto_parallel.unwrap_or_default();
+    let mut custom = rewrites.custom_optimizers.iter().map(|it| &it.name);
+    let is_on = split.enable
+        || rewrites.optimizers.iter().any(|name| name == SPLITTER)
+        || custom.any(|name| name == SPLITTER);
+    if is_on && !(2..=MAX_DEVICES).contains(&split.num_replicas) {
+        return Err(format!(
+            "rewrite_options.auto_parallel.num_replicas is {}, and {SPLITTER} is on; expected 2 \
+             to {MAX_DEVICES}",
+            split.num_replicas
+        ));
+    }
+    Ok(())
 }
 
 /// More than 1 is TensorFlow's way to ask for the memory of the host too.
@@ -239,8 +276,15 @@ mod tests {
     fn what_would_end_the_process_is_refused_by_name() {
         let pool = "session_inter_op_thread_pool";
         let most = format!("{pool} {{ num_threads: 4096 }} {pool} {{ global_name: 'x' }}");
-        let (_file, options) = with_file(&most);
-        assert!(config(&options).is_ok());
+        let rewrites = |text: &str| format!("graph_options {{ rewrite_options {{ {text} }} }}");
+        for good in [
+            most.clone(),
+            rewrites("auto_parallel { enable: true num_replicas: 2 }"),
+            rewrites("auto_parallel { num_replicas: -2 } optimizers: 'remap'"),
+        ] {
+            let (_file, options) = with_file(&good);
+            assert!(config(&options).is_ok(), "{good}");
+        }
         for (text, words) in [
             (
                 format!("{pool} {{ num_threads: -7 }}"),
@@ -253,6 +297,23 @@ mod tests {
             (
                 format!("{most} {pool} {{ num_threads: 1 }}"),
                 format!("the pools of {pool} have 4097 threads together;"),
+            ),
+            (
+                "device_count { key: 'CPU' value: 1000000 }".to_owned(),
+                "device_count of CPU is 1000000; expected 4096 at most".to_owned(),
+            ),
+            (
+                rewrites("auto_parallel { enable: true num_replicas: 1 }"),
+                "rewrite_options.auto_parallel.num_replicas is 1, and autoparallel is on; "
+                    .to_owned(),
+            ),
+            (
+                rewrites("optimizers: 'autoparallel'"),
+                "rewrite_options.auto_parallel.num_replicas is 0, ".to_owned(),
+            ),
+            (
+                rewrites("custom_optimizers { name: 'autoparallel' }"),
+                "rewrite_options.auto_parallel.num_replicas is 0, ".to_owned(),
             ),
         ] {
             let (_file, options) = with_file(&text);
