@@ -11,6 +11,7 @@ mod deadline;
 mod dtype;
 mod error;
 mod management;
+mod priority;
 mod servable;
 mod signature;
 mod tensor;
@@ -21,6 +22,7 @@ pub use deadline::Deadline;
 pub use dtype::DType;
 pub use error::{Error, ErrorCode, Result};
 pub use management::{LogKind, LoggingConfig, ModelConfig, ModelVersionPolicy, Settings};
+pub use priority::Priority;
 pub use servable::{ModelSpec, ModelVersionStatus, ServableId, ServableState, VersionChoice};
 pub use signature::{
     DEFAULT_SIGNATURE, INIT_OP_SIGNATURE, PREDICT_METHOD, Signature, Signatures, TensorInfo,

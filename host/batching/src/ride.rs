@@ -1,0 +1,271 @@
+//! Runs a batch: joins, runs, splits, answers.
+//!
+//! When a batch of several fails, it is run again in halves, and those in halves, so that a member
+//! that breaks its batch is found in a few runs and everybody else gets an answer. An error that
+//! has nothing to do with the inputs, the deadline's, goes to all.
+
+use std::any::Any;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest};
+use tensorgate_types::{Error, ErrorCode, Result, Tensor};
+
+use crate::lane::Lane;
+use crate::rows::{have_rows, join, slice_all};
+use crate::state::last;
+use crate::stats::{BatchRun, Counters, Observer, add};
+use crate::task::Task;
+use crate::tuner::Ridden;
+
+/// What a ride needs to know.
+pub(crate) struct Ride<'a> {
+    pub(crate) lane: &'a Lane,
+    pub(crate) counters: &'a Counters,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) batched: bool,
+}
+
+impl Ride<'_> {
+    /// Runs all riders and answers each. Gives what the belt learns from it.
+    pub(crate) fn run<H>(&self, riders: Vec<Task<H>>) -> Ridden
+    where
+        H: Deref<Target: Predictor>,
+    {
+        let start = Instant::now();
+        let count = riders.len();
+        let rows = riders.iter().map(|rider| rider.rows).sum();
+        let arrivals: Vec<Instant> = riders.iter().map(|rider| rider.arrived).collect();
+        let waited: Vec<Duration> = arrivals
+            .iter()
+            .map(|arrived| start.saturating_duration_since(*arrived))
+            .collect();
+        add(&self.counters.riders, count);
+        self.group(riders, &waited);
+        let end = Instant::now();
+        let stayed = arrivals
+            .iter()
+            .map(|arrived| end.saturating_duration_since(*arrived));
+        Ridden {
+            rows,
+            riders: count,
+            took: end - start,
+            longest: stayed.clone().max().unwrap_or_default(),
+            stayed: stayed.sum(),
+        }
+    }
+
+    /// Runs some of the riders as one batch. `waited` is empty when they have ridden before.
+    fn group<H>(&self, mut riders: Vec<Task<H>>, waited: &[Duration])
+    where
+        H: Deref<Target: Predictor>,
+    {
+        let outcome = match riders.as_slice() {
+            [] => return,
+            [only] if !self.is_padded(only) => self.alone(only, waited),
+            _ => self.joined(&riders, waited),
+        };
+        match outcome {
+            Ok(answers) => {
+                for (rider, answer) in riders.into_iter().zip(answers) {
+                    self.answer(rider, Ok(answer));
+                }
+            }
+            Err(Failed::WithoutRows) => {
+                if let Some(call) = riders.first().and_then(|rider| rider.calls.first()) {
+                    self.lane.learn_alone(call);
+                }
+                for rider in riders {
+                    add(&self.counters.retries, 1);
+                    let answer = self.alone(&rider, &[]);
+                    let answer = answer.map_err(Failed::into_error);
+                    self.answer(
+                        rider,
+                        answer.map(|mut answers| answers.pop().unwrap_or_default()),
+                    );
+                }
+            }
+            Err(Failed::Run(error)) => {
+                if riders.len() == 1 || error.code() == ErrorCode::DeadlineExceeded {
+                    for rider in riders {
+                        self.answer(rider, Err(error.clone()));
+                    }
+                    return;
+                }
+                add(&self.counters.retries, 2);
+                let rest = riders.split_off(riders.len() / 2);
+                self.group(self.living(riders), &[]);
+                self.group(self.living(rest), &[]);
+            }
+        }
+    }
+
+    /// Those whom an answer can still reach; the others get theirs here.
+    fn living<H>(&self, riders: Vec<Task<H>>) -> Vec<Task<H>> {
+        let (dead, living): (Vec<_>, Vec<_>) = riders
+            .into_iter()
+            .partition(|rider| rider.deadline.has_passed() || rider.reply.is_abandoned());
+        for rider in dead {
+            self.answer(rider, Err(Error::deadline_exceeded()));
+        }
+        living
+    }
+
+    fn answer<H>(&self, rider: Task<H>, answer: Result<Vec<NamedTensors>>) {
+        // The handle goes after the answer: if it is the last one, unloading must not delay it.
+        let Task { reply, model, .. } = rider;
+        add(&self.counters.bytes_copied, reply.send(answer));
+        drop(model);
+    }
+
+    fn is_padded<H>(&self, rider: &Task<H>) -> bool {
+        self.batched && self.lane.options().padded(rider.rows) != rider.rows
+    }
+
+    /// One request as it came: nothing is copied.
+    fn alone<H>(
+        &self,
+        rider: &Task<H>,
+        waited: &[Duration],
+    ) -> std::result::Result<Vec<Vec<NamedTensors>>, Failed>
+    where
+        H: Deref<Target: Predictor>,
+    {
+        let request = RunRequest {
+            calls: rider.calls.clone(),
+            deadline: rider.deadline,
+        };
+        let inputs = rider.calls.iter().map(|call| call.inputs.len()).sum();
+        let sizes = Sizes {
+            riders: 1,
+            rows: rider.rows,
+            processed: rider.rows,
+            inputs,
+        };
+        let outputs = self.timed(&rider.model, &request, sizes, waited)?;
+        Ok(vec![outputs])
+    }
+
+    /// Several requests as one run.
+    fn joined<H>(
+        &self,
+        riders: &[Task<H>],
+        waited: &[Duration],
+    ) -> std::result::Result<Vec<Vec<NamedTensors>>, Failed>
+    where
+        H: Deref<Target: Predictor>,
+    {
+        let rows: usize = riders.iter().map(|rider| rider.rows).sum();
+        let padded = self.lane.options().padded(rows);
+        let call = self.join(riders, padded - rows)?;
+        let sizes = Sizes {
+            riders: riders.len(),
+            rows,
+            processed: padded,
+            inputs: call.inputs.len(),
+        };
+        let request = RunRequest::one(call, last(riders));
+        let mut outputs = self.timed(&riders[0].model, &request, sizes, waited)?;
+        let outputs = outputs.pop().unwrap_or_default();
+        if !have_rows(&outputs, padded) {
+            return Err(Failed::WithoutRows);
+        }
+        let mut start = 0;
+        let parts = riders.iter().map(|rider| {
+            let part = slice_all(&outputs, start, rider.rows)?;
+            start += rider.rows;
+            Ok(vec![part])
+        });
+        Ok(parts.collect::<Result<_>>()?)
+    }
+
+    fn join<H>(&self, riders: &[Task<H>], extra: usize) -> Result<Call> {
+        let pad = self.lane.options().pad_variable_length_inputs;
+        let mut copied = 0;
+        let first = &riders[0].calls[0];
+        let mut parts: Vec<&Tensor> = Vec::with_capacity(riders.len());
+        let mut inputs = Vec::with_capacity(first.inputs.len());
+        for (index, (name, _)) in first.inputs.iter().enumerate() {
+            parts.clear();
+            // Keys are equal, so that all have the same inputs in the same order.
+            parts.extend(riders.iter().map(|rider| &rider.calls[0].inputs[index].1));
+            inputs.push((name.clone(), join(&parts, extra, pad, &mut copied)?));
+        }
+        add(&self.counters.bytes_copied, copied);
+        Ok(Call {
+            signature: first.signature.clone(),
+            inputs,
+            outputs: first.outputs.clone(),
+        })
+    }
+
+    fn timed<H>(
+        &self,
+        model: &H,
+        request: &RunRequest,
+        sizes: Sizes,
+        waited: &[Duration],
+    ) -> Result<Vec<NamedTensors>>
+    where
+        H: Deref<Target: Predictor>,
+    {
+        let start = Instant::now();
+        // Unwind safe: what a panic leaves half done is the model's, and is asked nothing but
+        // another run, which has its own buffers.
+        let outcome = catch_unwind(AssertUnwindSafe(|| model.run(request)));
+        add(&self.counters.batches, 1);
+        let id = self.lane.id();
+        self.observer.ran(&BatchRun {
+            model: &id.name,
+            version: id.version,
+            riders: sizes.riders,
+            rows: sizes.rows,
+            processed: sizes.processed,
+            inputs: sizes.inputs,
+            batched: self.batched,
+            took: start.elapsed(),
+            waited,
+        });
+        outcome.unwrap_or_else(|panic| Err(panicked(&*panic)))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Sizes {
+    riders: usize,
+    rows: usize,
+    processed: usize,
+    inputs: usize,
+}
+
+/// Why a batch gave no answers.
+enum Failed {
+    Run(Error),
+    /// The run went well, but an output has no row per input.
+    WithoutRows,
+}
+
+impl Failed {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Run(error) => error,
+            Self::WithoutRows => Error::internal("an output without rows"),
+        }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Run(error)
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message");
+    Error::internal("the run of the model failed unexpectedly").with_source(message)
+}
