@@ -149,6 +149,12 @@ impl Server {
         self.grpc
     }
 
+    /// The number of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The most memory that the process has ever had, in bytes.
     ///
     /// # Panics

@@ -1,6 +1,8 @@
 //! What `tensorgate serve` can be told, typed and with defaults. Filled from flags, read by the
 //! wiring; it knows neither how a flag is written nor what is done with it.
 
+mod model_batching;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -84,6 +86,8 @@ impl StrictShapes {
     }
 }
 
+pub(crate) use model_batching::ModelBatching;
+
 /// What one model may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ModelLimit {
@@ -154,6 +158,9 @@ pub struct ServeOptions {
     pub rest_api_enable_cors_support: bool,
     pub enable_batching: bool,
     pub batching_parameters_file: Option<PathBuf>,
+    pub enable_per_model_batching_parameters: bool,
+    pub adaptive_batching: bool,
+    pub model_batching: ModelBatching,
     pub model_name: String,
     pub model_base_path: String,
     pub model_config_file: Option<PathBuf>,
@@ -224,8 +231,6 @@ pub struct PlatformOptions {
     pub session_config: ConfigProto,
     /// How requests are batched, where they are.
     pub batching_parameters: Option<BatchingParameters>,
-    /// Whether each version brings batching parameters of its own.
-    pub per_model_batching: bool,
 }
 
 impl Default for ServeOptions {
@@ -239,6 +244,9 @@ impl Default for ServeOptions {
             rest_api_enable_cors_support: false,
             enable_batching: false,
             batching_parameters_file: None,
+            enable_per_model_batching_parameters: false,
+            adaptive_batching: false,
+            model_batching: ModelBatching::default(),
             model_name: "default".to_owned(),
             model_base_path: String::new(),
             model_config_file: None,

@@ -26,6 +26,7 @@ mod request_id;
 mod rest;
 mod socket_file;
 mod sockets;
+mod terms;
 mod tls;
 
 use std::sync::{Arc, OnceLock};
@@ -35,7 +36,7 @@ use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
 use tensorgate_edge::{GrpcRequest, RestRequest, RestResponse};
-use tensorgate_types::{Deadline, Error};
+use tensorgate_types::Error;
 use tokio::sync::watch;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -50,6 +51,7 @@ pub(crate) use connection::{Connections, Http2};
 pub(crate) use grpc::{GrpcOptions, routes as grpc_routes};
 pub(crate) use health::{ModelHealth, ModelsHealth};
 pub(crate) use sockets::{Listener, Listening};
+pub(crate) use terms::Terms;
 pub(crate) use tls::acceptor as tls_acceptor;
 
 /// How long a client may be silent, or take nothing: the 50 seconds of the original's library.
@@ -64,14 +66,14 @@ pub(crate) trait Handler: Send + Sync + 'static {
     fn handle(
         &self,
         request: RestRequest,
-        deadline: Deadline,
+        terms: Terms,
     ) -> impl Future<Output = Result<RestResponse, Error>> + Send;
 
     /// Answers a gRPC call with the chunks of a message. An error is the status that it ends with.
     fn grpc(
         &self,
         call: GrpcRequest,
-        deadline: Deadline,
+        terms: Terms,
     ) -> impl Future<Output = Result<Vec<Bytes>, Error>> + Send;
 
     /// What keeps the server from being ready, if anything does.

@@ -13,7 +13,7 @@ use tensorgate_types::{Deadline, Error};
 use super::body::Limits;
 use super::budget::{Budget, Reserved};
 use super::fault::Fault;
-use super::{Door, Handler, body, cors, log, model, request_id};
+use super::{Door, Handler, Terms, body, cors, log, model, request_id, terms};
 
 /// The headers that the component gets: what says something about the body or the answer.
 const PASSED_ON: [HeaderName; 2] = [header::CONTENT_TYPE, header::ACCEPT];
@@ -60,6 +60,7 @@ async fn answer<H: Handler>(
         return Ok(cors::preflight(&parts.headers));
     }
     let handler = door.handler()?;
+    let priority = terms::priority(&parts.headers).map_err(|error| Fault::from(&error))?;
     let options = &door.options;
     let name = if options.model_limits.is_empty() {
         None
@@ -85,7 +86,7 @@ async fn answer<H: Handler>(
         headers: passed_on(&parts.headers),
         body: held.bytes.clone(),
     };
-    match handler.handle(request, deadline).await {
+    match handler.handle(request, Terms { deadline, priority }).await {
         Ok(response) => {
             // The request's bytes are done with; what is held from now on is the answer.
             drop(held);

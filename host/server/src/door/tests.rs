@@ -7,6 +7,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt as _;
+use tensorgate_types::Deadline;
 use tensorgate_types::ErrorCode;
 use tower::ServiceExt as _;
 
@@ -22,12 +23,9 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    async fn handle(
-        &self,
-        request: RestRequest,
-        deadline: Deadline,
-    ) -> Result<RestResponse, Error> {
-        self.seen.lock().unwrap().push((request.clone(), deadline));
+    async fn handle(&self, request: RestRequest, terms: Terms) -> Result<RestResponse, Error> {
+        let seen = (request.clone(), terms.deadline);
+        self.seen.lock().unwrap().push(seen);
         match &self.fails {
             Some(error) => Err(error.clone()),
             None => Ok(RestResponse {
@@ -38,7 +36,7 @@ impl Handler for Echo {
         }
     }
 
-    async fn grpc(&self, call: GrpcRequest, _: Deadline) -> Result<Vec<Bytes>, Error> {
+    async fn grpc(&self, call: GrpcRequest, _: Terms) -> Result<Vec<Bytes>, Error> {
         Ok(vec![call.message])
     }
 

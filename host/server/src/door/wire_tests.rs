@@ -46,7 +46,7 @@ impl Scripted {
 }
 
 impl Handler for Scripted {
-    async fn handle(&self, request: RestRequest, _: Deadline) -> Result<RestResponse, Error> {
+    async fn handle(&self, request: RestRequest, _: Terms) -> Result<RestResponse, Error> {
         if request.path.ends_with("stuck") {
             return Err(self.be_stuck().await);
         }
@@ -57,7 +57,7 @@ impl Handler for Scripted {
         })
     }
 
-    async fn grpc(&self, call: GrpcRequest, _: Deadline) -> Result<Vec<Bytes>, Error> {
+    async fn grpc(&self, call: GrpcRequest, _: Terms) -> Result<Vec<Bytes>, Error> {
         match call.method.as_str() {
             ECHO => Ok(vec![call.message]),
             STUCK => Err(self.be_stuck().await),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! requests, runs, loads, warm-ups --> cells --\
-//! sandbox, run pool, shelf, budget -- asked ---> registry --> text --> page
+//! sandbox, run pool, belt, shelf, budget -- asked ---> registry --> text --> page
 //! ```
 //!
 //! Names, labels and buckets of TensorFlow Serving's metrics are its own; ours begin with
@@ -11,6 +11,7 @@
 //! **Invariant:** counting takes no lock that is ever held for long, and no label has more values
 //! than an operator gives it.
 
+mod batches;
 mod cells;
 mod house;
 mod page;
@@ -21,6 +22,7 @@ mod text;
 
 use std::sync::Arc;
 
+pub(crate) use batches::{BatchObserver, Batches, watch_belt};
 pub(crate) use cells::Counter;
 pub(crate) use house::{watch_budget, watch_run_pool, watch_sandbox, watch_shelf};
 pub(crate) use page::{MetricsPage, metrics_path};
@@ -33,6 +35,7 @@ pub(crate) struct Metrics {
     pub(crate) registry: Registry,
     pub(crate) requests: Requests,
     pub(crate) runs: Runs,
+    pub(crate) batches: Batches,
     pub(crate) loads: Loads,
     pub(crate) warm_ups: WarmUps,
     /// `request_log_count`, by model and code.
@@ -45,6 +48,7 @@ impl Metrics {
         Arc::new(Self {
             requests: Requests::new(&registry),
             runs: Runs::new(&registry),
+            batches: Batches::new(&registry),
             loads: Loads::new(&registry),
             warm_ups: WarmUps::new(&registry),
             request_log: registry.counter(

@@ -11,14 +11,16 @@ use tensorgate_engine::{RunPool, RunPoolOptions};
 use tensorgate_tensorflow::Tracer;
 use tensorgate_types::{Error, ErrorCode};
 
-use crate::metrics::{Metrics, watch_run_pool, watch_sandbox, watch_shelf};
+use crate::metrics::{
+    BatchObserver, Metrics, watch_belt, watch_run_pool, watch_sandbox, watch_shelf,
+};
 use crate::options::ServeOptions;
 use crate::profiler::Profiler;
 use crate::request_log::RequestLogs;
 use crate::warmup::{WarmUp, WarmingFactory};
 use crate::wiring::{
-    EdgeHandler, Manageable, MeasuredModel, ModelFactory, Outcomes, Reloader, Reports, Served,
-    ServedModel, Shelf, load_gateway, logging, sandbox,
+    Batching, EdgeHandler, Manageable, MeasuredModel, ModelFactory, Outcomes, Press, Reloader,
+    Reports, Served, ServedModel, Shelf, load_gateway, logging, sandbox,
 };
 
 /// The rooms, connected.
@@ -44,23 +46,26 @@ impl House {
     pub(super) async fn build(
         options: &ServeOptions,
         served: Served,
+        batching: Option<Batching>,
         metrics: &Arc<Metrics>,
         started: Instant,
     ) -> Result<Self, Error> {
         let request_logs = request_logs(options, &served.models, metrics)?;
-        let factory = ModelFactory::new(options, Arc::clone(metrics))?;
-        let tracer = tracer(options, &factory);
         let pool = run_pool(options)?;
+        let press = press(&pool, batching.as_ref(), metrics)?;
+        let factory = ModelFactory::new(options, batching, Arc::clone(metrics))?;
+        let tracer = tracer(options, &factory);
         let outcomes = Arc::new(Outcomes::new(Arc::clone(metrics)));
         let warm_up = options.enable_model_warmup.then(|| {
-            let (pool, outcomes) = (Arc::clone(&pool), Arc::clone(&outcomes));
-            WarmUp::new(options, pool, outcomes, Arc::clone(metrics))
+            let (press, outcomes) = (press.clone(), Arc::clone(&outcomes));
+            WarmUp::new(options, press, outcomes, Arc::clone(metrics))
         });
         let warming = WarmingFactory::new(factory.clone(), warm_up.clone());
         let manager = Manager::spawn(&manager_options(options), warming)
             .map_err(|error| Error::internal("cannot start loading").with_source(error))?;
         let engine = sandbox(options)?;
         watch_rooms(metrics, &manager, &pool, &engine);
+        watch_belt(&metrics.registry, &press);
         start_blocking_threads().await;
         // While the system's loader opens the library it lets nobody start a thread or enter the
         // sandbox. So the component comes after it, beside the loads of models, and only the
@@ -78,7 +83,7 @@ impl House {
         let entries = models.iter().map(|model| model.entry.clone()).collect();
         let shelf = Shelf::new(
             manager.clone(),
-            pool,
+            press,
             options.strict_shapes.clone(),
             options.model_limits.clone(),
         );
@@ -231,6 +236,19 @@ fn tracer(options: &ServeOptions, factory: &ModelFactory) -> Option<Tracer> {
         tracing::info!("Profiler service is enabled");
         factory.tracer()
     })
+}
+
+/// Where runs are made, and the belt before it where there is one.
+fn press(
+    pool: &Arc<RunPool>,
+    batching: Option<&Batching>,
+    metrics: &Arc<Metrics>,
+) -> Result<Press, Error> {
+    let belt = match batching {
+        Some(batching) => Some(batching.belt(BatchObserver(Arc::clone(metrics)))?),
+        None => None,
+    };
+    Ok(Press::new(Arc::clone(pool), belt))
 }
 
 fn run_pool(options: &ServeOptions) -> Result<Arc<RunPool>, Error> {

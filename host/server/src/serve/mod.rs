@@ -23,7 +23,7 @@ use crate::logging;
 use crate::metrics::{Metrics, MetricsPage, metrics_path, watch_budget};
 use crate::options::{Manner, ServeOptions};
 use crate::wiring::{
-    Served, ServedError, check_batching, check_thread_pools, library_version, served_models,
+    Batching, Served, ServedError, check_thread_pools, library_version, served_models,
     with_platform,
 };
 
@@ -47,11 +47,11 @@ pub(crate) fn run(options: &ServeOptions, manner: Manner, ignored: &[&str]) -> R
     }
     let told = with_platform(options).and_then(|options| {
         check_thread_pools(&options)?;
-        check_batching(&options)?;
+        let batching = Batching::new(&options)?;
         let served = served_models(&options)?;
-        Ok((options, served))
+        Ok((options, batching, served))
     });
-    let (options, served) = told.map_err(|error| {
+    let (options, batching, served) = told.map_err(|error| {
         if let ServedError::Malformed { line, .. } = &error {
             tracing::error!("{line}");
         }
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &ServeOptions, manner: Manner, ignored: &[&str]) -> R
         .thread_name("tg-io")
         .build()
         .map_err(|error| Error::internal("cannot start the runtime").with_source(error))?;
-    let result = runtime.block_on(serve(&options, manner, served, started));
+    let result = runtime.block_on(serve(&options, manner, served, batching, started));
     // Blocking threads may be in the middle of a scan or a load; nobody waits for them.
     runtime.shutdown_background();
     result
@@ -77,6 +77,7 @@ async fn serve(
     options: &ServeOptions,
     manner: Manner,
     served: Served,
+    batching: Option<Batching>,
     started: Instant,
 ) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
@@ -98,7 +99,7 @@ async fn serve(
         ports.open(options, manner, &door)?;
     }
     let build = async {
-        let house = House::build(options, served, &metrics, started).await?;
+        let house = House::build(options, served, batching, &metrics, started).await?;
         door.open(house.handler());
         if manner == Manner::ModelServer {
             house.wait_for_an_answer(options).await?;

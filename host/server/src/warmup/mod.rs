@@ -6,8 +6,8 @@
 //!                              each record --> gateway component --> the very model --> dropped
 //! ```
 //!
-//! The requests take the way of a client's: through the component, a slot of the sandbox and the
-//! run threads. They see one model, the one that is being loaded, whatever they name.
+//! The requests take the way of a client's: through the component, a slot of the sandbox, and
+//! where the version is batched the belt. They see one model, the one that is being loaded, whatever they name.
 //!
 //! **Ordering:** loads begin before the gateway component is there; a warm-up waits for it, on
 //! the load's thread. The start-up never waits for a load before the component is there.
@@ -24,7 +24,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tensorgate_core::ServableFactory;
 use tensorgate_edge::{Gateway, GrpcRequest, LogKind, Services};
-use tensorgate_engine::RunPool;
 use tensorgate_types::{Deadline, Error, ErrorCode, ServableId};
 use tokio::runtime::Handle;
 
@@ -32,7 +31,7 @@ use crate::files;
 use crate::metrics::{Api, Metrics};
 use crate::options::ServeOptions;
 use crate::records::{LoggedKind, RecordReader, has_field, log_of_record, put_bytes};
-use crate::wiring::{MeasuredModel, Outcomes, Reports};
+use crate::wiring::{MeasuredModel, Outcomes, Press, Reports};
 
 use one_model::OneModel;
 
@@ -57,7 +56,7 @@ pub(crate) struct WarmUp {
     /// Set once, when the component is there, or will never be. Loads wait for it.
     gateway: Arc<OnceLock<Result<Gateway, Error>>>,
     iterations: usize,
-    pool: Arc<RunPool>,
+    press: Press,
     outcomes: Arc<Outcomes>,
     metrics: Arc<Metrics>,
     /// Where the requests are handled: the load's own thread waits for them.
@@ -68,14 +67,14 @@ impl WarmUp {
     /// On the runtime of the caller.
     pub(crate) fn new(
         options: &ServeOptions,
-        pool: Arc<RunPool>,
+        press: Press,
         outcomes: Arc<Outcomes>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             gateway: Arc::default(),
             iterations: options.warmup_iterations,
-            pool,
+            press,
             outcomes,
             metrics,
             runtime: Handle::current(),
@@ -104,7 +103,7 @@ impl WarmUp {
         tracing::info!(
             "Starting to read warmup data for model at {shown} with model-warmup-options {options}"
         );
-        let models = OneModel::new(id.clone(), Arc::clone(model), Arc::clone(&self.pool));
+        let models = OneModel::new(id.clone(), Arc::clone(model), self.press.clone());
         let services = Services {
             settings: gateway.services().settings,
             ..Services::new(Arc::new(models), Arc::new(Reports))

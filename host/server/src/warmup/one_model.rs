@@ -4,24 +4,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tensorgate_edge::{BoxFuture, Call, Models, NamedTensors, OpenModel};
-use tensorgate_engine::{Predictor as _, RunPool};
+use tensorgate_engine::Predictor as _;
 use tensorgate_types::{
     Deadline, Error, ModelSpec, ModelVersionStatus, Result, ServableId, ShapeCheck, Signatures,
 };
 
-use crate::wiring::{MeasuredModel, run_on_pool};
+use crate::wiring::{MeasuredModel, Press};
 
 /// A version that nobody else can see yet.
 #[derive(Clone)]
 pub(super) struct OneModel {
     id: ServableId,
     model: Arc<MeasuredModel>,
-    pool: Arc<RunPool>,
+    press: Press,
 }
 
 impl OneModel {
-    pub(super) fn new(id: ServableId, model: Arc<MeasuredModel>, pool: Arc<RunPool>) -> Self {
-        Self { id, model, pool }
+    pub(super) fn new(id: ServableId, model: Arc<MeasuredModel>, press: Press) -> Self {
+        Self { id, model, press }
     }
 }
 
@@ -61,6 +61,6 @@ impl OpenModel for OneModel {
         calls: Vec<Call>,
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Vec<NamedTensors>>> {
-        run_on_pool(&self.pool, Arc::clone(&self.model), calls, deadline)
+        self.press.run(Arc::clone(&self.model), calls, deadline)
     }
 }

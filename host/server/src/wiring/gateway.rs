@@ -8,9 +8,9 @@ use tensorgate_core::{Manager, ModelReadiness};
 use tensorgate_edge::{
     EdgeEngine, EdgeError, EdgeLimits, Gateway, GrpcRequest, RestRequest, RestResponse, Services,
 };
-use tensorgate_types::{Deadline, Error, ServableState};
+use tensorgate_types::{Error, ServableState};
 
-use crate::door::{Handler, ModelHealth, ModelsHealth};
+use crate::door::{Handler, ModelHealth, ModelsHealth, Terms};
 use crate::files;
 use crate::metrics::{Api, Entrypoint};
 use crate::options::ServeOptions;
@@ -35,25 +35,23 @@ pub(crate) struct EdgeHandler {
 }
 
 impl Handler for EdgeHandler {
-    async fn handle(
-        &self,
-        request: RestRequest,
-        deadline: Deadline,
-    ) -> Result<RestResponse, Error> {
-        let call = self.gateway.handle(request, deadline);
-        let answer = self.outcomes.of_client(Entrypoint::Rest, Api::Other, call);
+    async fn handle(&self, request: RestRequest, terms: Terms) -> Result<RestResponse, Error> {
+        let call = self.gateway.handle(request, terms.deadline);
+        let (by, api) = (Entrypoint::Rest, Api::Other);
+        let answer = self.outcomes.of_client(by, api, terms.priority, call);
         answer.await.map_err(told)
     }
 
-    async fn grpc(&self, call: GrpcRequest, deadline: Deadline) -> Result<Vec<Bytes>, Error> {
+    async fn grpc(&self, call: GrpcRequest, terms: Terms) -> Result<Vec<Bytes>, Error> {
         if let Some(profiler) = &self.profiler
             && call.method.starts_with(profiler::SERVICE)
         {
             return Ok(vec![profiler.handle(&call.method, &call.message).await?]);
         }
         let api = Api::of_method(&call.method);
-        let call = self.gateway.handle_grpc(call, deadline);
-        let answer = self.outcomes.of_client(Entrypoint::Grpc, api, call);
+        let call = self.gateway.handle_grpc(call, terms.deadline);
+        let by = Entrypoint::Grpc;
+        let answer = self.outcomes.of_client(by, api, terms.priority, call);
         Ok(answer.await.map_err(told)??.chunks)
     }
 

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use tensorgate_batching::Lane;
 use tensorgate_engine::{NamedTensors, Predictor, RunRequest};
 use tensorgate_types::{Result, Signatures, Tensor, TensorData};
 
 use crate::metrics::Metrics;
+
+use super::press::Servable;
 
 /// A loaded version. Clones share it; the last one that goes unloads it.
 #[derive(Clone)]
@@ -16,6 +19,8 @@ pub(crate) struct MeasuredModel {
     model: Arc<dyn Predictor>,
     /// None when its runs are none of TensorFlow's.
     metrics: Option<Arc<Metrics>>,
+    /// None when its requests are run one by one.
+    lane: Option<Arc<Lane>>,
 }
 
 impl MeasuredModel {
@@ -23,7 +28,19 @@ impl MeasuredModel {
         Self {
             model: Arc::new(model),
             metrics,
+            lane: None,
         }
+    }
+
+    /// The same, with its requests batched.
+    pub(crate) fn with_lane(self, lane: Option<Arc<Lane>>) -> Self {
+        Self { lane, ..self }
+    }
+}
+
+impl Servable for MeasuredModel {
+    fn lane(&self) -> Option<&Arc<Lane>> {
+        self.lane.as_ref()
     }
 }
 

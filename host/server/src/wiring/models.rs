@@ -1,21 +1,19 @@
-//! The models that a component may call: those on the shelf, run on the press.
+//! The models that a component may call: those on the shelf, run by the press.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tensorgate_core::{Manager, ServableHandle};
 use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel};
-use tensorgate_engine::{Call, Predictor, RunPool, RunRequest};
 use tensorgate_types::{
     Deadline, Error, ErrorCode, ModelSpec, ModelVersionStatus, Result, ServableId, ShapeCheck,
     Signatures,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::telemetry::in_model;
+use super::press::{Press, Servable};
 use crate::options::{ModelLimits, StrictShapes};
 
 /// What a request is told that is longer than its model takes.
@@ -23,10 +21,10 @@ pub(crate) fn too_long_for(model: &str, most: usize) -> String {
     format!("Model {model} takes requests of at most {most} bytes (--model_limits)")
 }
 
-/// Opens models of a manager and runs them on a pool.
+/// Opens models of a manager and runs them.
 pub(crate) struct Shelf<P> {
     manager: Manager<P>,
-    pool: Arc<RunPool>,
+    press: Press,
     strict_shapes: StrictShapes,
     limits: ModelLimits,
     /// Places in models whose number is limited; at most one entry per model that was ever
@@ -37,13 +35,13 @@ pub(crate) struct Shelf<P> {
 impl<P> Shelf<P> {
     pub(crate) fn new(
         manager: Manager<P>,
-        pool: Arc<RunPool>,
+        press: Press,
         strict_shapes: StrictShapes,
         limits: ModelLimits,
     ) -> Self {
         Self {
             manager,
-            pool,
+            press,
             strict_shapes,
             limits,
             places: Mutex::default(),
@@ -77,7 +75,7 @@ impl<P> fmt::Debug for Shelf<P> {
     }
 }
 
-impl<P: Predictor> Models for Shelf<P> {
+impl<P: Servable> Models for Shelf<P> {
     fn open(&self, spec: &ModelSpec, request_bytes: usize) -> Result<Arc<dyn OpenModel>> {
         let handle = self.manager.lookup(spec)?;
         // Bodies over REST are bounded at the door, before they are read; for messages of gRPC
@@ -96,7 +94,7 @@ impl<P: Predictor> Models for Shelf<P> {
         };
         Ok(Arc::new(Pinned {
             handle,
-            pool: Arc::clone(&self.pool),
+            press: self.press.clone(),
             shape_check,
             _place: place,
         }))
@@ -110,13 +108,13 @@ impl<P: Predictor> Models for Shelf<P> {
 /// One version, held for one request.
 struct Pinned<P> {
     handle: ServableHandle<P>,
-    pool: Arc<RunPool>,
+    press: Press,
     shape_check: ShapeCheck,
     /// Given back when the request is over.
     _place: Option<OwnedSemaphorePermit>,
 }
 
-impl<P: Predictor> OpenModel for Pinned<P> {
+impl<P: Servable> OpenModel for Pinned<P> {
     fn id(&self) -> &ServableId {
         self.handle.id()
     }
@@ -139,42 +137,27 @@ impl<P: Predictor> OpenModel for Pinned<P> {
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Vec<NamedTensors>>> {
         // A handle of its own: the run may outlive the request that asked for it.
-        run_on_pool(&self.pool, self.handle.clone(), calls, deadline)
+        self.press.run(self.handle.clone(), calls, deadline)
     }
-}
-
-/// Runs what the sandbox has checked, and notes for its request how long that was.
-pub(crate) fn run_on_pool<'a, H>(
-    pool: &'a RunPool,
-    model: H,
-    calls: Vec<tensorgate_edge::Call>,
-    deadline: Deadline,
-) -> BoxFuture<'a, Result<Vec<NamedTensors>>>
-where
-    H: Deref<Target: Predictor> + Send + 'static,
-{
-    let calls = calls
-        .into_iter()
-        .map(|call| Call {
-            signature: call.signature,
-            inputs: call.inputs,
-            outputs: call.outputs,
-        })
-        .collect();
-    let request = RunRequest { calls, deadline };
-    Box::pin(in_model(pool.run(model, request)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
 
+    use tensorgate_batching::Lane;
     use tensorgate_core::{AspiredVersion, AspiredVersions, ManagerOptions, ServableFactory};
-    use tensorgate_engine::RunPoolOptions;
     use tensorgate_engine::fake::FakeModel;
+    use tensorgate_engine::{RunPool, RunPoolOptions};
     use tensorgate_types::{DType, Tensor, TensorData, VersionChoice};
 
     use super::*;
+
+    impl Servable for FakeModel {
+        fn lane(&self) -> Option<&Arc<Lane>> {
+            None
+        }
+    }
 
     struct Fakes;
 
@@ -200,7 +183,8 @@ mod tests {
         manager.wait_until_settled(&["m"]).await;
         let pool = RunPool::new(RunPoolOptions::default()).unwrap();
         let limits = ModelLimits::parse("m:concurrency=1:body_bytes=10").unwrap();
-        let shelf = Shelf::new(manager, Arc::new(pool), StrictShapes::parse("m"), limits);
+        let press = Press::new(Arc::new(pool), None);
+        let shelf = Shelf::new(manager, press, StrictShapes::parse("m"), limits);
 
         let spec = |name: &str| ModelSpec {
             name: name.to_owned(),

@@ -115,10 +115,6 @@ fn without_effect(bundle: &SessionBundleConfig) -> Vec<&'static str> {
     let fields = [
         ("session_target", !bundle.session_target.is_empty()),
         (
-            "batching_parameters (requests are not batched yet)",
-            bundle.batching_parameters.is_some(),
-        ),
-        (
             "session_run_load_threadpool_index",
             bundle.session_run_load_threadpool_index.is_some(),
         ),
@@ -164,10 +160,6 @@ fn without_effect(bundle: &SessionBundleConfig) -> Vec<&'static str> {
             bundle.wrap_session_with_no_threading_params,
         ),
         (
-            "enable_per_model_batching_params (requests are not batched yet)",
-            bundle.enable_per_model_batching_params,
-        ),
-        (
             "enable_saved_model_config",
             bundle.enable_saved_model_config,
         ),
@@ -186,6 +178,7 @@ fn apply(options: &ServeOptions, bundle: SessionBundleConfig) -> Result<ServeOpt
     Ok(ServeOptions {
         enable_batching: bundle.batching_parameters.is_some(),
         batching_parameters_file: None,
+        enable_per_model_batching_parameters: bundle.enable_per_model_batching_params,
         session_config_file: None,
         saved_model_tags: match bundle.saved_model_tags {
             tags if tags.is_empty() => vec!["serve".to_owned()],
@@ -200,7 +193,6 @@ fn apply(options: &ServeOptions, bundle: SessionBundleConfig) -> Result<ServeOpt
         platform: Some(PlatformOptions {
             session_config: bundle.session_config.unwrap_or_default(),
             batching_parameters: bundle.batching_parameters,
-            per_model_batching: bundle.enable_per_model_batching_params,
         }),
         ..options.clone()
     })
@@ -317,7 +309,6 @@ mod tests {
                 "resource_estimation_uses_validation_result",
                 "num_tflite_interpreters",
                 "wrap_session_with_no_threading_params",
-                "enable_per_model_batching_params (requests are not batched yet)",
                 "enable_saved_model_config",
             ]
         );

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tensorgate_edge::{EdgeError, Outcome, Telemetry};
-use tensorgate_types::Error;
+use tensorgate_types::{Error, Priority};
 
 use crate::metrics::{Api, Ended, Entrypoint, Metrics};
 
@@ -22,8 +22,16 @@ tokio::task_local! {
     static REQUEST: RefCell<Seen>;
 }
 
+/// How urgent the request of this task is.
+pub(crate) fn priority() -> Priority {
+    REQUEST
+        .try_with(|request| request.borrow().priority)
+        .unwrap_or_default()
+}
+
 #[derive(Debug, Default)]
 struct Seen {
+    priority: Priority,
     outcome: Option<Outcome>,
     in_model: Option<Duration>,
 }
@@ -58,10 +66,11 @@ impl Outcomes {
         &self,
         entrypoint: Entrypoint,
         api: Api,
+        priority: Priority,
         call: impl Future<Output = Result<T, EdgeError>>,
     ) -> Result<T, EdgeError> {
         let start = Instant::now();
-        let (result, seen) = watched(call).await;
+        let (result, seen) = watched(priority, call).await;
         let failure = result.as_ref().err().map(|error| error.code() as u32);
         // A component of one's own need not report. Then nothing is known but a failure.
         let code = failure.or(seen.outcome.as_ref().map(|outcome| outcome.code));
@@ -85,7 +94,7 @@ impl Outcomes {
         call: impl Future<Output = Result<Result<T, Error>, EdgeError>>,
     ) -> Result<T, Error> {
         let start = Instant::now();
-        let (result, seen) = watched(call).await;
+        let (result, seen) = watched(Priority::default(), call).await;
         let result = result.map_err(Error::from).flatten();
         let code = result.as_ref().err().map_or(0, |error| error.code() as u32);
         let took = start.elapsed();
@@ -97,12 +106,16 @@ impl Outcomes {
 }
 
 /// Does `call`, and gives with its result what was said meanwhile.
-async fn watched<T>(call: impl Future<Output = T>) -> (T, Seen) {
+async fn watched<T>(priority: Priority, call: impl Future<Output = T>) -> (T, Seen) {
     let watched = async {
         let result = call.await;
         (result, REQUEST.with(RefCell::take))
     };
-    REQUEST.scope(RefCell::default(), watched).await
+    let seen = RefCell::new(Seen {
+        priority,
+        ..Seen::default()
+    });
+    REQUEST.scope(seen, watched).await
 }
 
 fn ended(seen: &Seen, entrypoint: Entrypoint, api: Api, code: u32, took: Duration) -> Ended<'_> {
@@ -184,7 +197,7 @@ mod tests {
                 Ok(())
             };
             let ended = outcomes
-                .of_client(Entrypoint::Rest, Api::Other, request)
+                .of_client(Entrypoint::Rest, Api::Other, Priority::Normal, request)
                 .await;
             assert_eq!(ended, Ok(()));
         }
@@ -210,10 +223,10 @@ mod tests {
             })
         };
         let _ = outcomes
-            .of_client(Entrypoint::Rest, Api::Other, full())
+            .of_client(Entrypoint::Rest, Api::Other, Priority::Normal, full())
             .await;
         let _ = outcomes
-            .of_client(Entrypoint::Grpc, Api::Predict, full())
+            .of_client(Entrypoint::Grpc, Api::Predict, Priority::Normal, full())
             .await;
         let page = page_of(&metrics);
         let line = ":tensorflow:serving:request_count{model_name=\"\",status=\"UNAVAILABLE\"} 2\n";

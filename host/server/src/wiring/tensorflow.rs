@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tensorgate_core::ServableFactory;
+use tensorgate_engine::Predictor as _;
 use tensorgate_tensorflow::{
     Library, Lookup, SavedModelLoader, Scheduling, Tracer, Wanted, capture_logs,
 };
@@ -20,9 +21,9 @@ use tracing::{info, warn};
 use crate::metrics::Metrics;
 use crate::options::ServeOptions;
 
-use super::MeasuredModel;
 use super::loaded::{Lite, LoadedModel};
 use super::session::{parallelism, session_config};
+use super::{Batching, MeasuredModel};
 
 /// Where libtensorflow is, when no flag says it.
 const VARIABLE: &str = "TENSORGATE_LIBTENSORFLOW";
@@ -40,6 +41,8 @@ pub(crate) struct ModelFactory {
     /// Set where TensorFlow Lite models are preferred.
     lite: Option<Lite>,
     metrics: Arc<Metrics>,
+    /// None where nothing is batched.
+    batching: Option<Batching>,
     /// Set once, by whoever opens the library; loads wait for it.
     loader: Arc<OnceLock<Result<SavedModelLoader, Error>>>,
 }
@@ -49,7 +52,11 @@ impl ModelFactory {
     ///
     /// # Errors
     /// When flags contradict each other.
-    pub(crate) fn new(options: &ServeOptions, metrics: Arc<Metrics>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        options: &ServeOptions,
+        batching: Option<Batching>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
         Ok(Self {
             lookup: lookup(options),
             op_libraries: options.custom_op_libraries.clone(),
@@ -59,6 +66,7 @@ impl ModelFactory {
             tracer: Tracer::default(),
             lite: options.prefer_tflite_model.then(|| Lite::new(options)),
             metrics,
+            batching,
             loader: Arc::default(),
         })
     }
@@ -122,7 +130,7 @@ impl ModelFactory {
 impl ServableFactory for ModelFactory {
     type Servable = MeasuredModel;
 
-    fn load(&self, _id: &ServableId, path: &Path) -> Result<MeasuredModel, Error> {
+    fn load(&self, id: &ServableId, path: &Path) -> Result<MeasuredModel, Error> {
         if self.lite.is_none() {
             // A load is not slow because the library is not open yet.
             self.loader.wait();
@@ -147,7 +155,12 @@ impl ServableFactory for ModelFactory {
                 took.as_micros()
             );
         }
-        Ok(MeasuredModel::new(loaded?, metrics))
+        let model = loaded?;
+        let lane = match &self.batching {
+            Some(batching) => batching.lane(id, path, model.signatures())?,
+            None => None,
+        };
+        Ok(MeasuredModel::new(model, metrics).with_lane(lane))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::options::{ModelLimits, StrictShapes, list};
+use crate::options::{ModelBatching, ModelLimits, StrictShapes, list};
 
 use super::super::flag::Value;
 use super::{Row, acts, count, path, threads};
@@ -27,6 +27,23 @@ pub(crate) const OWN: &[Row] = &[
             Some(())
         }),
         "The address to listen on; empty for all, IPv6 and IPv4.",
+    ),
+    acts(
+        "adaptive_batching",
+        "false",
+        Value::Bool(|o, v| o.adaptive_batching = v),
+        "Runs requests in batches, and finds rows per batch, waiting time and batches at once by \
+         itself, from what it measures.",
+    ),
+    acts(
+        "model_batching",
+        "",
+        Value::Other("settings", |o, v| {
+            ModelBatching::parse(v).map(|models| o.model_batching = models)
+        }),
+        "The models' shares of the batch threads (`weight`, 1) and what the adaptive mode aims at \
+         (`latency_target_in_ms`, 100), several with commas between them; `*` is any model that \
+         is not named.",
     ),
     acts(
         "libtensorflow",

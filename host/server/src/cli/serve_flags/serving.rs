@@ -71,11 +71,11 @@ pub(crate) const SERVING: &[Row] = &[
         Value::Bool(|o, v| o.rest_api_enable_cors_support = v),
         "Lets pages of other origins call the HTTP API.",
     ),
-    later(
+    acts(
         "enable_batching",
         "false",
         Value::Bool(|o, v| o.enable_batching = v),
-        "Runs requests in batches.",
+        "Runs requests in batches: those that wait together ride in one run.",
     ),
     acts(
         "allow_version_labels_for_unavailable_models",
@@ -83,17 +83,18 @@ pub(crate) const SERVING: &[Row] = &[
         Value::Bool(|o, v| o.labels_for_unavailable = v),
         "Lets labels point at versions that are not available yet.",
     ),
-    later(
+    acts(
         "batching_parameters_file",
         "",
         Value::Text(|o, v| o.batching_parameters_file = path(v)),
-        "How batches are made: BatchingParameters in protobuf text format, which are checked.",
+        "How batches are made: BatchingParameters in protobuf text format.",
     ),
-    later(
+    acts(
         "enable_per_model_batching_parameters",
         "false",
-        BOOL,
-        "Reads batching_params.pbtxt of each version.",
+        Value::Bool(|o, v| o.enable_per_model_batching_parameters = v),
+        "Reads batching_params.pbtxt of each version; one that has none is not batched. Threads \
+         are still those of `batching_parameters_file`.",
     ),
     acts(
         "model_config_file",

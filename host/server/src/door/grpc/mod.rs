@@ -34,7 +34,7 @@ use tensorgate_types::{Deadline, Error, ErrorCode};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use super::{Door, Handler, log, request_id};
+use super::{Door, Handler, Terms, log, request_id, terms};
 pub(crate) use encoding::Encoding;
 use message::Limits;
 
@@ -181,7 +181,11 @@ impl<H: Handler> Port<H> {
     async fn answer(&self, parts: &Parts, body: Body) -> Result<Response, Error> {
         let deadline = timeout::of(&parts.headers)?;
         let encoding = Encoding::of(&parts.headers)?;
-        let work = self.handle(parts, body, encoding, deadline);
+        let terms = Terms {
+            deadline,
+            priority: terms::priority(&parts.headers)?,
+        };
+        let work = self.handle(parts, body, encoding, terms);
         let chunks = self.door.unless_cut(work).await??;
         self.send(chunks, &parts.headers).await
     }
@@ -191,7 +195,7 @@ impl<H: Handler> Port<H> {
         parts: &Parts,
         body: Body,
         encoding: Encoding,
-        deadline: Deadline,
+        terms: Terms,
     ) -> Result<Vec<Bytes>, Error> {
         let handler = self.door.handler()?;
         let prepare = async {
@@ -207,11 +211,9 @@ impl<H: Handler> Port<H> {
             };
             Ok::<_, Error>((message, permit))
         };
-        let (message, _permit) = before(deadline, prepare).await?;
+        let (message, _permit) = before(terms.deadline, prepare).await?;
         let method = parts.uri.path().to_owned();
-        handler
-            .grpc(GrpcRequest { method, message }, deadline)
-            .await
+        handler.grpc(GrpcRequest { method, message }, terms).await
     }
 
     async fn send(&self, chunks: Vec<Bytes>, headers: &HeaderMap) -> Result<Response, Error> {
