@@ -106,7 +106,8 @@ pub(crate) fn measure(
         let mut tried = Vec::new();
         let mut own = Vec::new();
         if let Some(adaptive) = adaptive {
-            own.push(both(&mut bench, options, &workload, adaptive, &mut rate)?);
+            let measured = both(&mut bench, options, &workload, adaptive, &mut rate);
+            own.push(measured.context("`--adaptive ''` measures the grid alone")?);
         }
         for setting in Setting::all(options.quick) {
             let configuration = setting.configuration(&directory)?;
