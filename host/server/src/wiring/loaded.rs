@@ -17,6 +17,9 @@ const VARIABLE: &str = "TENSORGATE_LIBLITERT";
 /// The file of a TensorFlow Lite model in a version directory.
 const FILE: &str = "model.tflite";
 
+/// Interpreters of one model: each has memory of its own, and all are made when it is loaded.
+const MAX_INTERPRETERS: usize = 4096;
+
 /// A loaded version.
 #[derive(Debug)]
 pub(crate) enum LoadedModel {
@@ -56,21 +59,31 @@ pub(crate) struct Lite {
 }
 
 impl Lite {
-    pub(crate) fn new(options: &ServeOptions) -> Self {
+    /// # Errors
+    /// When more interpreters are asked for than fit into any memory.
+    pub(crate) fn new(options: &ServeOptions) -> Result<Self> {
         let environment = std::env::var_os(VARIABLE).map(PathBuf::from);
         let pools = match options.num_tflite_pools {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             pools => pools,
         };
-        Self {
+        let per_pool = options.num_tflite_interpreters_per_pool.max(1);
+        let interpreters = pools.saturating_mul(per_pool);
+        if interpreters > MAX_INTERPRETERS {
+            return Err(Error::invalid_argument(format!(
+                "num_tflite_pools is {pools} and num_tflite_interpreters_per_pool {per_pool}: \
+                 expected {MAX_INTERPRETERS} interpreters at most"
+            )));
+        }
+        Ok(Self {
             lookup: Lookup::for_this_process(
                 Wanted::LiteRt,
                 options.liblitert.clone(),
                 environment,
             ),
-            interpreters: pools.saturating_mul(options.num_tflite_interpreters_per_pool.max(1)),
+            interpreters,
             library: Arc::default(),
-        }
+        })
     }
 
     /// The TensorFlow Lite model of a version directory, if it has one.
@@ -87,5 +100,28 @@ impl Lite {
         });
         let library = library.as_ref().map_err(Error::clone)?;
         LiteModel::load(*library, file, self.interpreters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_no_more_interpreters_than_fit_into_memory() {
+        let with = |pools, per_pool| {
+            Lite::new(&ServeOptions {
+                num_tflite_pools: pools,
+                num_tflite_interpreters_per_pool: per_pool,
+                ..ServeOptions::default()
+            })
+        };
+        assert_eq!(with(64, 64).unwrap().interpreters, 4096);
+        assert_eq!(with(3, 0).unwrap().interpreters, 3);
+        for (pools, per_pool) in [(4097, 1), (64, 65), (usize::MAX, usize::MAX)] {
+            let error = with(pools, per_pool).unwrap_err().to_string();
+            let words = format!("num_tflite_pools is {pools} and num_tflite_interpreters_per_pool");
+            assert!(error.contains(&words), "{error}");
+        }
     }
 }

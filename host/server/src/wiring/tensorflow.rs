@@ -64,7 +64,11 @@ impl ModelFactory {
             session_config: session_config(options)?,
             scheduling: scheduling(options),
             tracer: Tracer::default(),
-            lite: options.prefer_tflite_model.then(|| Lite::new(options)),
+            lite: if options.prefer_tflite_model {
+                Some(Lite::new(options)?)
+            } else {
+                None
+            },
             metrics,
             batching,
             loader: Arc::default(),
