@@ -220,6 +220,7 @@ fn contradictions_and_mistakes_end_the_start() {
     ] {
         let said = refused(flags);
         assert!(said.contains(words), "{flags:?}: {said}");
+        assert!(!said.contains("Running"), "{flags:?}: {said}");
     }
     assert!(letter.path().is_file());
 }

@@ -77,22 +77,31 @@ impl Ports {
         door: &Arc<Door<H>>,
     ) -> Result<(), Error> {
         let routes = door::grpc_routes(door, self.grpc.clone())?;
-        if let Some(number) = options.port.number() {
-            let listener = bind(options, number)?;
+        // All are had before one is served or spoken of: a start that fails has opened nothing.
+        let grpc = options.port.number().map(|number| bind(options, number));
+        let grpc = grpc.transpose()?;
+        let socket = options.grpc_socket_path.as_deref();
+        let socket = socket.map(|path| bind_unix(path).map(|listener| (listener, path)));
+        let socket = socket.transpose()?;
+        let rest = match (bind_rest(options), manner) {
+            (Err(error), Manner::ModelServer) => {
+                tracing::error!("{}", error.message());
+                None
+            }
+            (rest, _) => rest?,
+        };
+        if let Some(listener) = grpc {
             let port = listener.port();
             self.serve_grpc(listener, &routes);
             tracing::info!("Running gRPC ModelServer at 0.0.0.0:{port} ...");
         }
-        if let Some(path) = &options.grpc_socket_path {
-            let listener = bind_unix(path)?;
+        if let Some((listener, path)) = socket {
             self.serve_grpc(listener, &routes);
             let path = path.display();
             tracing::info!("Running gRPC ModelServer at UNIX socket {path} ...");
         }
-        let rest = self.open_rest(options, door);
-        match (rest, manner) {
-            (Err(error), Manner::ModelServer) => tracing::error!("{}", error.message()),
-            (rest, _) => rest?,
+        if let Some(listener) = rest {
+            self.serve_rest(listener, door);
         }
         Ok(())
     }
@@ -102,26 +111,7 @@ impl Ports {
         self.open.push(listener.serve(routes.clone(), how));
     }
 
-    fn open_rest<H: Handler>(
-        &mut self,
-        options: &ServeOptions,
-        door: &Arc<Door<H>>,
-    ) -> Result<(), Error> {
-        let Some(number) = options.rest_api_port.number() else {
-            return Ok(());
-        };
-        if options.rest_api_port != Port::Auto && options.rest_api_port == options.port {
-            return Err(Error::invalid_argument(
-                "--rest_api_port cannot be same as --port. Please use a different port for \
-                 HTTP/REST API. Skipped exporting HTTP/REST API.",
-            ));
-        }
-        let listener = bind(options, number).map_err(|error| {
-            Error::unavailable(format!(
-                "Failed to start HTTP Server at localhost:{number}: {}",
-                error.message()
-            ))
-        })?;
+    fn serve_rest<H: Handler>(&mut self, listener: Listener, door: &Arc<Door<H>>) {
         let port = listener.port();
         let how = Connections {
             tls: None,
@@ -130,7 +120,6 @@ impl Ports {
         };
         self.open.push(listener.serve(door.routes(), Arc::new(how)));
         tracing::info!("Exporting HTTP/REST API at:localhost:{port} ...");
-        Ok(())
     }
 
     /// Says that the server is not ready any more, closes all ports at the same time, and waits
@@ -173,6 +162,24 @@ fn credentials(options: &ServeOptions) -> Result<Option<tokio_rustls::TlsAccepto
     let acceptor = door::tls_acceptor(file)?;
     tracing::info!("Using SSL credentials");
     Ok(Some(acceptor))
+}
+
+fn bind_rest(options: &ServeOptions) -> Result<Option<Listener>, Error> {
+    let Some(number) = options.rest_api_port.number() else {
+        return Ok(None);
+    };
+    if options.rest_api_port != Port::Auto && options.rest_api_port == options.port {
+        return Err(Error::invalid_argument(
+            "--rest_api_port cannot be same as --port. Please use a different port for \
+             HTTP/REST API. Skipped exporting HTTP/REST API.",
+        ));
+    }
+    bind(options, number).map(Some).map_err(|error| {
+        Error::unavailable(format!(
+            "Failed to start HTTP Server at localhost:{number}: {}",
+            error.message()
+        ))
+    })
 }
 
 fn bind(options: &ServeOptions, number: u16) -> Result<Listener, Error> {
