@@ -298,7 +298,9 @@ async fn tls_is_what_the_file_says() {
     let server = strict.server();
     assert!(is_answered(&server, &strict.connector(Some(&strict))).await);
     assert!(!is_answered(&server, &strict.connector(None)).await);
+    server.wait_for_line("failed: peer sent no certificates");
     assert!(!is_answered(&server, &strict.connector(Some(&open))).await);
+    server.wait_for_line("failed: invalid peer certificate: ");
     // Who speaks no TLS is not answered, and harms nobody.
     let plain = async { client(connect(&server).await).await };
     if let Ok(Ok(mut plain)) = tokio::time::timeout(Duration::from_secs(60), plain).await {

@@ -8,6 +8,7 @@
 //! **Invariant:** whatever a client does or leaves undone, there is a clock that ends it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,9 +25,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
-use tokio_rustls::TlsAcceptor;
 
 use super::authority::Authorities;
+use super::tls_failures::Tls;
 
 /// How a client begins to speak HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,7 +35,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What connections on one port have in common.
 pub(crate) struct Connections {
     /// TLS, where there is any.
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Tls>,
     /// How long a client may be silent before its first request and between two over HTTP/1, how
     /// long it may take nothing of its answer, and for a handshake. The original's REST port has
     /// 50 s.
@@ -97,6 +98,8 @@ pub(super) type Stream = Box<dyn Duplex>;
 /// What was accepted.
 pub(super) struct Accepted {
     pub(super) stream: Stream,
+    /// Who it is; none behind a UNIX socket.
+    pub(super) peer: Option<SocketAddr>,
     /// Whether it is a UNIX socket's. Its clients have odd names for it.
     pub(super) is_unix: bool,
 }
@@ -155,10 +158,10 @@ pub(super) async fn serve(
 }
 
 /// The handshake, and which HTTP is spoken.
-async fn begin(accepted: Accepted, tls: Option<&TlsAcceptor>) -> io::Result<(Stream, bool)> {
+async fn begin(accepted: Accepted, tls: Option<&Tls>) -> io::Result<(Stream, bool)> {
     let mut stream = match tls {
         None => accepted.stream,
-        Some(tls) => Box::new(tls.accept(accepted.stream).await?),
+        Some(tls) => Box::new(tls.accept(accepted.stream, accepted.peer).await?),
     };
     let mut seen = BytesMut::with_capacity(PREFACE.len());
     while seen.len() < PREFACE.len() && PREFACE.starts_with(&seen) {

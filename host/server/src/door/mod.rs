@@ -28,6 +28,8 @@ mod socket_file;
 mod sockets;
 mod terms;
 mod tls;
+mod tls_clients;
+mod tls_failures;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -53,6 +55,7 @@ pub(crate) use health::{ModelHealth, ModelsHealth};
 pub(crate) use sockets::{Listener, Listening};
 pub(crate) use terms::Terms;
 pub(crate) use tls::acceptor as tls_acceptor;
+pub(crate) use tls_failures::Tls;
 
 /// How long a client may be silent, or take nothing: the 50 seconds of the original's library.
 pub(crate) const IDLE: Duration = Duration::from_secs(50);
@@ -261,6 +264,8 @@ impl<H> std::fmt::Debug for Door<H> {
 mod standard_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_certificate_tests;
 #[cfg(test)]
 mod tls_tests;
 #[cfg(test)]

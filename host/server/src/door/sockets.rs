@@ -171,7 +171,7 @@ impl Kind {
     async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, peer) = listener.accept().await?;
                 // Without it, small answers on a live connection wait for the client's delayed
                 // acknowledgement: 40 ms and more.
                 if let Err(error) = stream.set_nodelay(true) {
@@ -179,6 +179,7 @@ impl Kind {
                 }
                 Ok(Accepted {
                     stream: Box::new(stream),
+                    peer: Some(peer),
                     is_unix: false,
                 })
             }
@@ -186,6 +187,7 @@ impl Kind {
                 let (stream, _) = listener.accept().await?;
                 Ok(Accepted {
                     stream: Box::new(stream),
+                    peer: None,
                     is_unix: true,
                 })
             }

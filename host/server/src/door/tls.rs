@@ -2,18 +2,22 @@
 //!
 //! The original ends with a crash at most of the mistakes that can be made here; each has an error
 //! of its own, at the start.
+//!
+//! **Invariant:** what the original's library takes and rustls alone would not is taken only where
+//! nothing is left unchecked: [`Clients`] says what.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use tensorgate_proto::config::{SslConfig, parse_ssl_config};
 use tensorgate_types::Error;
-use tokio_rustls::TlsAcceptor;
+
+use super::tls_clients::Clients;
+use super::tls_failures::Tls;
 
 use crate::files;
 
@@ -24,7 +28,7 @@ const PROTOCOL: &[u8] = b"h2";
 ///
 /// # Errors
 /// When something in it cannot be used, by its name.
-pub(crate) fn acceptor(file: &Path) -> Result<TlsAcceptor, Error> {
+pub(crate) fn acceptor(file: &Path) -> Result<Tls, Error> {
     let name = file.display();
     let text = files::text(file).map_err(|error| {
         Error::invalid_argument(format!("cannot read --ssl_config_file {name}: {error}"))
@@ -33,7 +37,7 @@ pub(crate) fn acceptor(file: &Path) -> Result<TlsAcceptor, Error> {
         Error::invalid_argument(format!("Invalid protobuf file: '{name}': {error}"))
     })?;
     server_config(&config)
-        .map(|config| TlsAcceptor::from(Arc::new(config)))
+        .map(Tls::new)
         .map_err(|why| Error::invalid_argument(format!("--ssl_config_file {name}: {why}")))
 }
 
@@ -46,35 +50,63 @@ fn server_config(config: &SslConfig) -> Result<ServerConfig, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     let builder = if config.client_verify {
-        let roots = client_roots(&config.custom_ca)?;
-        let verifier: Arc<dyn ClientCertVerifier> =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map_err(|error| format!("custom_ca: {error}"))?;
-        builder.with_client_cert_verifier(verifier)
+        let trusted = client_roots(&config.custom_ca)?;
+        let clients = Clients::new(trusted, Arc::clone(&provider))?;
+        builder.with_client_cert_verifier(Arc::new(clients))
     } else {
         builder.with_no_client_auth()
     };
-    let mut server = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| format!("server_cert and server_key do not fit: {error}"))?;
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| format!("server_key is of no kind that can be used: {error}"))?;
+    let pair = CertifiedKey::new(chain, key);
+    fit(&pair)?;
+    let mut server = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
     server.alpn_protocols = vec![PROTOCOL.to_vec()];
     Ok(server)
 }
 
-fn client_roots(pem: &str) -> Result<RootCertStore, String> {
+/// Whether the key is the certificate's.
+fn fit(pair: &CertifiedKey) -> Result<(), String> {
+    let fits = match pair.keys_match() {
+        // A key that does not tell its public half shows at the first handshake.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => true,
+        Err(rustls::Error::InconsistentKeys(_)) => false,
+        // Certificates of version 1, which many a script makes, are read as trust anchors alone.
+        // Whether to take one is the client's affair.
+        Err(_) => is_of_version_1_and_fits(pair)?,
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(
+        "server_cert and server_key do not fit: the key is not that of the first certificate"
+            .to_owned(),
+    )
+}
+
+fn is_of_version_1_and_fits(pair: &CertifiedKey) -> Result<bool, String> {
+    let bad = |error| format!("server_cert holds a bad certificate: {error}");
+    let certificate = pair.end_entity_cert().map_err(bad)?;
+    let mut store = RootCertStore::empty();
+    store.add(certificate.clone().into_owned()).map_err(bad)?;
+    let certified = store.roots.first().map(|it| &it.subject_public_key_info);
+    let key = pair.key.public_key();
+    Ok(key.zip(certified).is_none_or(|(key, certified)| {
+        // The key is a whole SEQUENCE, the anchor's what is in it: tag and length go before.
+        let before = key.len().wrapping_sub(certified.len());
+        (2..=4).contains(&before) && key.ends_with(certified)
+    }))
+}
+
+fn client_roots(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     if pem.is_empty() {
         return Err(
             "client_verify needs custom_ca: the certificates that sign clients'".to_owned(),
         );
     }
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates("custom_ca", pem)? {
-        roots
-            .add(certificate)
-            .map_err(|error| format!("custom_ca holds a bad certificate: {error}"))?;
-    }
-    Ok(roots)
+    certificates("custom_ca", pem)
 }
 
 fn certificates(field: &str, pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {

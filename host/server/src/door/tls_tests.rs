@@ -1,6 +1,6 @@
 //! The door behind TLS, and clients with and without certificates.
 
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsConnector;
 
 use super::wire_tests::{
     ECHO, call, connect, connections, grpc, http2, serve, stage, status_and_frame, within,
@@ -9,7 +9,7 @@ use super::*;
 
 /// TLS for a server and its clients.
 pub(super) struct Secured {
-    pub(super) acceptor: TlsAcceptor,
+    pub(super) acceptor: Tls,
     /// Trusts the server, and has a certificate that it trusts.
     known: TlsConnector,
     /// Trusts the server, and has none.

@@ -143,7 +143,7 @@ impl Ports {
 }
 
 /// How the gRPC port is secured.
-fn credentials(options: &ServeOptions) -> Result<Option<tokio_rustls::TlsAcceptor>, Error> {
+fn credentials(options: &ServeOptions) -> Result<Option<door::Tls>, Error> {
     if options.use_alts_credentials && options.ssl_config_file.is_some() {
         return Err(Error::invalid_argument(
             "Either use_alts_credentials must be false or ssl_config_file must be empty.",
