@@ -153,6 +153,24 @@ fn the_memory_of_all_bodies_is_bounded() {
 }
 
 #[test]
+fn who_is_refused_for_lack_of_memory_reads_why() {
+    let server = Server::with_model("m", &path("half_plus_two"), &["--max_buffered_bytes=1000"]);
+    // More than sockets hold: who were cut off while they send would never read the answer.
+    let body = " ".repeat(16 << 20);
+    for _ in 0..5 {
+        let refused = server.post("/v1/models/m:predict", &body);
+        assert_eq!(refused.status, 503);
+        assert!(
+            refused.body.contains("--max_buffered_bytes"),
+            "{}",
+            refused.body
+        );
+    }
+    let body = r#"{"instances": [0.0]}"#;
+    assert_eq!(server.post("/v1/models/m:predict", body).status, 200);
+}
+
+#[test]
 fn packed_bodies_are_unpacked() {
     let server = Server::with_model("m", &path("half_plus_two"), &["--max_body_bytes=1000"]);
     let pack = |text: &str| {
@@ -177,7 +195,10 @@ fn packed_bodies_are_unpacked() {
         (200, "{\n    \"predictions\": [2.5\n    ]\n}")
     );
     assert_eq!(send(&pack(&" ".repeat(100_000))).status, 413);
-    assert_eq!(send(b"no gzip").status, 400);
+    // As in the original, what cannot be unpacked is no document at all.
+    let broken = send(b"no gzip");
+    let empty = error("JSON Parse error: The document is empty");
+    assert_eq!((broken.status, broken.body), (400, empty));
 }
 
 #[test]

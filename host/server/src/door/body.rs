@@ -1,7 +1,10 @@
 //! Reads the body of a request into memory, within limits, and unpacks it.
 //!
 //! The gateway takes bodies whole, as the original does. What bounds them: the length of one, the
-//! memory of all ([`Budget`]), and the time between two pieces of one.
+//! memory of all ([`Budget`]), and how slowly one may come ([`Pace`]).
+//!
+//! **Invariant:** memory follows what arrived. What was only announced is reserved up to
+//! [`FIRST`]; then the share grows fourfold each time that it is filled.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -13,11 +16,18 @@ use http_body_util::BodyExt as _;
 
 use super::budget::{Budget, Reserved};
 use super::fault::Fault;
+use super::pace::{Pace, TooSlow, Upload};
 use crate::wiring::too_long_for;
 
-/// How long what is over the limit is still read, and thrown away: a client that is cut off while
+/// How long what is refused is still read, and thrown away: a client that is cut off while
 /// it writes never reads why.
 const DISCARD: Duration = Duration::from_secs(2);
+
+/// What a body gets at first, however long it says it is.
+const FIRST: usize = 1 << 20;
+
+/// By how much a full share grows.
+const GROWTH: usize = 4;
 
 /// Bodies up to this size are unpacked on the spot; larger ones where they hold up nobody.
 const UNPACK_AT_ONCE: usize = 64 << 10;
@@ -29,8 +39,8 @@ pub(super) struct Limits<'a> {
     pub(super) max: usize,
     /// The model whose bound that is; none where it is the door's.
     pub(super) model: Option<&'a str>,
-    /// How long to wait for the next piece.
-    pub(super) idle: Duration,
+    /// How slowly it may come.
+    pub(super) pace: Pace,
 }
 
 /// A body in memory, and its share of the budget.
@@ -48,8 +58,8 @@ pub(super) async fn read(
     budget: &Budget,
 ) -> Result<Held, Fault> {
     let packed = is_gzip(headers);
-    if !packed {
-        refuse_other_encodings(headers)?;
+    if !packed && let Err(fault) = refuse_other_encodings(headers) {
+        return Err(refuse(body, headers, fault).await);
     }
     let held = collect(body, headers, limits, budget).await?;
     if packed {
@@ -71,52 +81,61 @@ async fn collect(
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > max) {
-        // A client that asked first is told no, and never sends it: reading would invite it.
-        if !headers.contains_key(header::EXPECT) {
-            discard(body).await;
-        }
-        return Err(too_long(limits));
+        return Err(refuse(body, headers, too_long(limits)).await);
     }
-    reserve(&mut reserved, announced.unwrap_or(0), budget)?;
+    let announced = announced.unwrap_or(0);
+    let mut share = announced.min(FIRST);
+    if let Err(fault) = reserve(&mut reserved, share, budget) {
+        return Err(refuse(body, headers, fault).await);
+    }
+    let mut upload = Upload::new(limits.pace, budget);
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(piece) = next_piece(&mut body, limits.idle).await? {
+    while let Some(piece) = next_piece(&mut body, &mut upload).await? {
         let length = first.len() + all.len() + piece.len();
-        if length > max {
+        let refused = if length > max {
+            Some(too_long(limits))
+        } else if length > share {
+            share = share.saturating_mul(GROWTH).min(announced).max(length);
+            reserve(&mut reserved, share, budget).err()
+        } else {
+            None
+        };
+        if let Some(fault) = refused {
+            // Others can have what was held, while the rest comes.
+            drop((first, all, piece, reserved));
             discard(body).await;
-            return Err(too_long(limits));
+            return Err(fault);
         }
-        reserve(&mut reserved, length, budget)?;
         if first.is_empty() && all.is_empty() {
             // Most bodies come in one piece, which is kept as it is.
             first = piece;
             continue;
         }
-        if all.is_empty() {
-            all.reserve(announced.unwrap_or(0).max(length));
-            all.extend_from_slice(&std::mem::take(&mut first));
-        }
+        let before = std::mem::take(&mut first);
+        all.reserve(share - all.len());
+        all.extend_from_slice(&before);
         all.extend_from_slice(&piece);
     }
     let bytes = if all.is_empty() { first } else { all.freeze() };
     Ok(Held { bytes, reserved })
 }
 
-async fn next_piece(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Fault> {
+async fn next_piece(body: &mut Body, upload: &mut Upload) -> Result<Option<Bytes>, Fault> {
     loop {
-        let frame = tokio::time::timeout(idle, body.frame())
-            .await
-            .map_err(|_| {
-                Fault::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    format!("the request body stopped coming for {idle:?}"),
-                )
-            })?;
+        let frame = upload.wait(body.frame()).await;
+        let frame = frame.map_err(|TooSlow(how)| {
+            Fault::new(
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the request body {how}"),
+            )
+        })?;
         match frame {
             None => return Ok(None),
             Some(Ok(frame)) => {
                 // Trailers say nothing that anybody here wants to know.
                 if let Ok(data) = frame.into_data() {
+                    upload.came(data.len());
                     return Ok(Some(data));
                 }
             }
@@ -150,6 +169,15 @@ fn too_long(limits: Limits<'_>) -> Fault {
         None => format!("the request body is longer than {max} bytes (--max_body_bytes)"),
     };
     Fault::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+}
+
+/// Refuses a body of which nothing was read. A client that asked first is told no, and never sends
+/// it: reading would invite it.
+pub(super) async fn refuse(body: Body, headers: &HeaderMap, fault: Fault) -> Fault {
+    if !headers.contains_key(header::EXPECT) {
+        discard(body).await;
+    }
+    fault
 }
 
 async fn discard(mut body: Body) {
@@ -252,11 +280,16 @@ mod tests {
 
     use super::*;
 
+    const PACE: Pace = Pace {
+        idle: Duration::from_secs(50),
+        least: 1000,
+    };
+
     fn up_to(max: usize) -> Limits<'static> {
         Limits {
             max,
             model: None,
-            idle: Duration::from_secs(50),
+            pace: PACE,
         }
     }
 
@@ -375,5 +408,74 @@ mod tests {
         assert_eq!(fault.status, 408);
         assert_eq!(fault.message, "the request body stopped coming for 50s");
         assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_given_up() {
+        let budget = Budget::new(100);
+        let trickle = stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Some((Ok::<_, Infallible>(Bytes::from_static(b" ")), ()))
+        });
+        let body = Body::from_stream(trickle);
+        let fault = read(body, &HeaderMap::new(), up_to(100), &budget).await;
+        let fault = fault.unwrap_err();
+        assert_eq!(fault.status, 408);
+        assert_eq!(
+            fault.message,
+            "the request body comes too slowly: the server takes no less than 1000 bytes in a \
+             second (--min_upload_bytes_per_second)"
+        );
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_announced_length_costs_little_until_it_comes() {
+        let budget = Budget::new(usize::MAX);
+        let length = 5 << 20;
+        let announced = headers(&[(header::CONTENT_LENGTH, &length.to_string())]);
+        let piece = |length| Ok::<_, Infallible>(Bytes::from(vec![7; length]));
+        for (came, held) in [
+            (0, FIRST),
+            (1 << 20, FIRST),
+            (2 << 20, 4 << 20),
+            (4 << 20, 4 << 20),
+            ((4 << 20) + 1, 4 << 20),
+        ] {
+            let start = stream::iter((came > 0).then(|| piece(came)));
+            let body = Body::from_stream(futures_util::StreamExt::chain(start, stream::pending()));
+            let mut reading = Box::pin(read(body, &announced, up_to(1 << 30), &budget));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(reading.as_mut().poll(&mut context).is_pending());
+            assert_eq!(budget.used(), held.max(came), "{came}");
+        }
+        let all: Vec<_> = (0..80).map(|_| piece(1 << 16)).collect();
+        let body = Body::from_stream(stream::iter(all));
+        let held = read(body, &announced, up_to(1 << 30), &budget).await;
+        let held = held.unwrap();
+        assert_eq!((held.bytes.len(), budget.used()), (length, length));
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_for_lack_of_memory_is_read_to_its_end() {
+        let budget = Budget::new(10);
+        for announced in [
+            HeaderMap::new(),
+            headers(&[(header::CONTENT_LENGTH, "12")]),
+            headers(&[(header::CONTENT_ENCODING, "br")]),
+        ] {
+            let read_to_end = std::sync::atomic::AtomicUsize::new(0);
+            let counted = std::sync::Arc::new(read_to_end);
+            let counting = std::sync::Arc::clone(&counted);
+            let body = stream::iter((0..12).map(move |_| {
+                counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                Ok::<_, Infallible>(Bytes::from_static(b"x"))
+            }));
+            let fault = read(Body::from_stream(body), &announced, up_to(20), &budget);
+            let status = fault.await.unwrap_err().status.as_u16();
+            assert!(matches!(status, 503 | 415), "{status}");
+            assert_eq!(counted.load(std::sync::atomic::Ordering::Relaxed), 12);
+            assert_eq!(budget.used(), 0);
+        }
     }
 }

@@ -42,6 +42,11 @@ impl Budget {
         }
     }
 
+    /// Whether more than half is held.
+    pub(crate) fn is_short(&self) -> bool {
+        self.used() > self.limit / 2
+    }
+
     /// What is held now.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)

@@ -22,6 +22,7 @@ mod grpc;
 mod health;
 mod log;
 mod model;
+mod pace;
 mod request_id;
 mod rest;
 mod socket_file;
@@ -52,6 +53,7 @@ pub(crate) use channel::ChannelArguments;
 pub(crate) use connection::{Connections, Http2};
 pub(crate) use grpc::{GrpcOptions, routes as grpc_routes};
 pub(crate) use health::{ModelHealth, ModelsHealth};
+pub(crate) use pace::Pace;
 pub(crate) use sockets::{Listener, Listening};
 pub(crate) use terms::Terms;
 pub(crate) use tls::acceptor as tls_acceptor;
@@ -116,8 +118,8 @@ pub(crate) struct DoorOptions {
     pub(crate) cors: bool,
     /// The page for Prometheus, if there is to be one.
     pub(crate) metrics: Option<MetricsPage>,
-    /// How long to wait for the next piece of a request.
-    pub(crate) idle: Duration,
+    /// How slowly a request may come.
+    pub(crate) pace: Pace,
 }
 
 /// The state that all requests share.

@@ -48,19 +48,22 @@ async fn answer<H: Handler>(
 ) -> Result<Response, Fault> {
     let (parts, body) = request.into_parts();
     if !is_api(parts.uri.path()) {
-        return Err(Fault::new(
-            StatusCode::NOT_FOUND,
-            format!(
-                "nothing is at {}: the REST API is under /v1/",
-                parts.uri.path()
-            ),
-        ));
+        let path = parts.uri.path();
+        let nothing = format!("nothing is at {path}: the REST API is under /v1/");
+        let fault = Fault::new(StatusCode::NOT_FOUND, nothing);
+        return Err(body::refuse(body, &parts.headers, fault).await);
     }
     if parts.method == Method::OPTIONS {
         return Ok(cors::preflight(&parts.headers));
     }
-    let handler = door.handler()?;
-    let priority = terms::priority(&parts.headers).map_err(|error| Fault::from(&error))?;
+    let handler = match door.handler() {
+        Ok(handler) => handler,
+        Err(error) => return Err(body::refuse(body, &parts.headers, error.into()).await),
+    };
+    let priority = match terms::priority(&parts.headers) {
+        Ok(priority) => priority,
+        Err(error) => return Err(body::refuse(body, &parts.headers, error.into()).await),
+    };
     let options = &door.options;
     let name = if options.model_limits.is_empty() {
         None
@@ -74,7 +77,7 @@ async fn answer<H: Handler>(
     let limits = Limits {
         max: most.unwrap_or(options.max_body_bytes),
         model: most.and(name.as_deref()),
-        idle: options.idle,
+        pace: options.pace,
     };
     let held = body::read(body, &parts.headers, limits, &door.budget).await?;
     // From here on, and not from the first byte: the original's timeout does not cover the

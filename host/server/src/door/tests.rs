@@ -63,7 +63,10 @@ fn options() -> DoorOptions {
         max_buffered_bytes: 1024,
         cors: false,
         metrics: None,
-        idle: IDLE,
+        pace: Pace {
+            idle: IDLE,
+            least: 0,
+        },
     }
 }
 

@@ -97,7 +97,10 @@ pub(super) fn stage() -> Stage {
         model_limits: ModelLimits::default(),
         max_buffered_bytes: 1 << 20,
         cors: false,
-        idle: PATIENCE,
+        pace: Pace {
+            idle: PATIENCE,
+            least: 0,
+        },
         metrics: None,
     });
     door.open(Scripted {

@@ -90,7 +90,10 @@ async fn serve(
         model_limits: options.model_limits.clone(),
         max_buffered_bytes: options.max_buffered_bytes,
         cors: options.rest_api_enable_cors_support,
-        idle: door::IDLE,
+        pace: door::Pace {
+            idle: door::IDLE,
+            least: options.min_upload_bytes_per_second,
+        },
         metrics: page,
     });
     watch_budget(&metrics.registry, door.budget().clone());

@@ -138,6 +138,18 @@ pub(crate) const OWN: &[Row] = &[
          it requests are answered with 503, calls with UNAVAILABLE.",
     ),
     acts(
+        "min_upload_bytes_per_second",
+        "16384",
+        Value::Other("bytes", |o, v| {
+            let bytes = v.parse().ok()?;
+            o.min_upload_bytes_per_second = bytes;
+            Some(())
+        }),
+        "How fast the body of a request or the message of a call must come, apart from 50 s of \
+         silence; sixteen times as fast while more than half of max_buffered_bytes is taken. \
+         Slower ones are answered with 408, calls with DEADLINE_EXCEEDED. 0 asks for no speed.",
+    ),
+    acts(
         "run_threads",
         "0",
         Value::Other("number up to 4096", |o, v| {

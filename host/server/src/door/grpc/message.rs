@@ -8,8 +8,6 @@
 //! buffer grows fourfold each time that it was really filled, up to the announced length, and what
 //! it grows to is taken from the [`Budget`] first.
 
-use std::time::Duration;
-
 use axum::body::HttpBody;
 use bytes::{Buf as _, Bytes};
 use http_body_util::BodyExt as _;
@@ -17,6 +15,7 @@ use tensorgate_types::{Error, ErrorCode};
 
 use super::encoding::Encoding;
 use crate::door::budget::{Budget, Reserved};
+use crate::door::pace::{Pace, TooSlow, Upload};
 
 /// The flag and the length.
 const PREFIX: usize = 5;
@@ -32,8 +31,8 @@ const GROWTH: usize = 4;
 pub(super) struct Limits {
     /// Bytes of one message, packed and unpacked.
     pub(super) max: usize,
-    /// How long to wait for the next piece.
-    pub(super) idle: Duration,
+    /// How slowly it may come.
+    pub(super) pace: Pace,
 }
 
 /// Reads the message and unpacks it.
@@ -50,7 +49,7 @@ where
     let mut source = Source {
         body,
         piece: Bytes::new(),
-        idle: limits.idle,
+        upload: Upload::new(limits.pace, budget),
     };
     let (flag, length) = source.prefix().await?;
     if length > limits.max {
@@ -151,7 +150,7 @@ struct Source<B> {
     body: B,
     /// What of the last piece is still unread.
     piece: Bytes,
-    idle: Duration,
+    upload: Upload,
 }
 
 impl<B> Source<B>
@@ -192,17 +191,18 @@ where
     /// Makes sure that a byte is there.
     async fn need_piece(&mut self) -> Result<(), Error> {
         while self.piece.is_empty() {
-            let frame = tokio::time::timeout(self.idle, self.body.frame())
-                .await
-                .map_err(|_| {
-                    let message = format!("the message stopped coming for {:?}", self.idle);
-                    Error::new(ErrorCode::DeadlineExceeded, message)
-                })?;
+            let frame = self.upload.wait(self.body.frame()).await;
+            let frame = frame.map_err(|TooSlow(how)| {
+                Error::new(ErrorCode::DeadlineExceeded, format!("the message {how}"))
+            })?;
             match frame {
                 // What the original answers to a call without a message, or with half of one.
                 None => return Err(Error::internal("Couldn't initialize byte buffer reader")),
                 // Trailers of a request say nothing that anybody here wants to know.
-                Some(Ok(frame)) => self.piece = frame.into_data().unwrap_or_default(),
+                Some(Ok(frame)) => {
+                    self.piece = frame.into_data().unwrap_or_default();
+                    self.upload.came(self.piece.len());
+                }
                 Some(Err(error)) => {
                     let message = format!("the message could not be read: {error}");
                     return Err(Error::new(ErrorCode::Cancelled, message));
@@ -223,7 +223,10 @@ mod tests {
     use super::super::encoding::tests::{deflate, gzip};
     use super::*;
 
-    const IDLE: Duration = Duration::from_secs(50);
+    const PACE: Pace = Pace {
+        idle: std::time::Duration::from_secs(50),
+        least: 1000,
+    };
 
     pub(super) fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
         let mut frame = vec![flag];
@@ -246,7 +249,7 @@ mod tests {
         max: usize,
         budget: &Budget,
     ) -> Result<Bytes, Error> {
-        let limits = Limits { max, idle: IDLE };
+        let limits = Limits { max, pace: PACE };
         read(in_pieces(bytes, 3), encoding, limits, budget).await
     }
 
@@ -281,7 +284,7 @@ mod tests {
         );
         let limits = Limits {
             max: 100,
-            idle: IDLE,
+            pace: PACE,
         };
         let body = Body::from_stream(endless);
         let first = read(body, Encoding::Identity, limits, &budget).await;
@@ -332,7 +335,7 @@ mod tests {
         let body = Body::from_stream(futures_util::StreamExt::chain(start, stream::pending()));
         let limits = Limits {
             max: length,
-            idle: IDLE,
+            pace: PACE,
         };
         let reading = read(body, Encoding::Identity, limits, &budget);
         let mut reading = std::pin::pin!(reading);
@@ -357,7 +360,7 @@ mod tests {
         let message: Vec<u8> = (0..9_000_001_u32).map(|i| i as u8).collect();
         let limits = Limits {
             max: 1 << 30,
-            idle: IDLE,
+            pace: PACE,
         };
         let body = in_pieces(&framed(0, &message), 16 << 10);
         let bytes = read(body, Encoding::Identity, limits, &budget)
@@ -398,11 +401,27 @@ mod tests {
         let body = Body::from_stream(futures_util::StreamExt::chain(start, stream::pending()));
         let limits = Limits {
             max: 100,
-            idle: IDLE,
+            pace: PACE,
         };
         let error = read(body, Encoding::Identity, limits, &budget).await;
         let error = error.unwrap_err();
         assert_eq!(error.message(), "the message stopped coming for 50s");
         assert_eq!(error.code(), ErrorCode::DeadlineExceeded);
+        assert_eq!(budget.used(), 0);
+
+        let prefix = stream::iter([Ok::<_, Infallible>(Bytes::from_static(&[0, 0, 0, 0, 100]))]);
+        let trickle = stream::unfold((), |()| async {
+            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            Some((Ok::<_, Infallible>(Bytes::from_static(b"m")), ()))
+        });
+        let body = Body::from_stream(futures_util::StreamExt::chain(prefix, trickle));
+        let error = read(body, Encoding::Identity, limits, &budget).await;
+        let error = error.unwrap_err();
+        assert!(
+            error.message().starts_with("the message comes too slowly"),
+            "{error}"
+        );
+        assert_eq!(error.code(), ErrorCode::DeadlineExceeded);
+        assert_eq!(budget.used(), 0);
     }
 }

@@ -201,7 +201,7 @@ impl<H: Handler> Port<H> {
         let prepare = async {
             let limits = Limits {
                 max: self.options.max_receive_bytes,
-                idle: self.door.options.idle,
+                pace: self.door.options.pace,
             };
             let message = message::read(body, encoding, limits, &self.door.budget).await?;
             let permit = match &self.permits {
