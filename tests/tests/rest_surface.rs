@@ -205,3 +205,32 @@ fn a_signature_without_inputs_can_be_called() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert!(answer.body.contains("constant"), "{}", answer.body);
 }
+
+#[test]
+fn what_the_http_library_refuses() {
+    let server = serve("m", "half_plus_two");
+    let ask = |method: &str, path: &str, header: (&str, &str)| {
+        let body = BODY.as_bytes();
+        let answer = server.connect().request(method, path, &[header], body);
+        answer.expect("it is answered")
+    };
+    let predict = "/v1/models/m:predict";
+    let trace = ask("TRACE", predict, ("x-a", "b"));
+    let malformed = format!("{{\n    \"error\": \"Malformed request: TRACE {predict}\"\n}}");
+    assert_eq!((trace.status, trace.body), (400, malformed));
+    let deflate = ask("POST", predict, ("content-encoding", "deflate"));
+    let named = "{\n    \"error\": \"content-encoding deflate is not supported: gzip is\"\n}";
+    assert_eq!((deflate.status, deflate.body.as_str()), (415, named));
+    let path = format!("/v1/models/{}", "m".repeat(100_000));
+    let long = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+    let answer = raw(&server, long.as_bytes(), "\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 414 "), "{answer}");
+    // The chunks are taken; that they say to be packed changes nothing.
+    let packed = format!(
+        "POST {predict} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n\
+         {:x}\r\n{BODY}\r\n0\r\n\r\n",
+        BODY.len()
+    );
+    let answer = raw(&server, packed.as_bytes(), ANSWER);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
