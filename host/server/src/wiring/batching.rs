@@ -18,6 +18,9 @@ use super::press::Rider;
 /// What `max_batch_size` is when nobody says it.
 const MAX_BATCH_SIZE: i64 = 1000;
 
+/// Threads of one pool: as for those that run models, more than any machine has a use for.
+const MAX_THREADS: i64 = 4096;
+
 /// The same in the adaptive mode, where it refuses nobody.
 const ADAPTIVE_BATCH_SIZE: usize = 1024;
 
@@ -196,6 +199,14 @@ pub(super) fn check(parameters: &BatchingParameters) -> Result<(), String> {
     if let Some(threads) = parameters.num_batch_threads.filter(|threads| *threads < 1) {
         return Err(format!("num_batch_threads must be positive; was {threads}"));
     }
+    if let Some(threads) = parameters
+        .num_batch_threads
+        .filter(|threads| *threads > MAX_THREADS)
+    {
+        return Err(format!(
+            "num_batch_threads must be at most {MAX_THREADS}; was {threads}"
+        ));
+    }
     if let Some(last) = parameters
         .allowed_batch_sizes
         .last()
@@ -370,6 +381,10 @@ mod tests {
             (
                 "num_batch_threads { value: 0 }",
                 "num_batch_threads must be positive; was 0",
+            ),
+            (
+                "num_batch_threads { value: 4097 }",
+                "num_batch_threads must be at most 4096; was 4097",
             ),
             (
                 "max_batch_size { value: 8 } allowed_batch_sizes: 4",
