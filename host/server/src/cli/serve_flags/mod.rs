@@ -84,6 +84,7 @@ mod tests {
                 "bool" => "true",
                 "address" => "127.0.0.1",
                 "limits" => "m:concurrency=1",
+                "settings" => "m:weight=2",
                 _ => "77",
             };
             let mut options = ServeOptions::default();
