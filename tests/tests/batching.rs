@@ -265,6 +265,21 @@ fn a_request_does_not_wait_beyond_its_time() {
     assert_eq!(house.server.get("/v1/models/m").status, 200);
 }
 
+#[test]
+fn who_waits_for_others_is_answered_when_the_server_ends() {
+    let mut house = house(AN_HOUR, &[]);
+    let mut client = house.server.connect();
+    let body = row(&[1.0]).to_string();
+    client
+        .send("POST", PREDICT, &[], body.as_bytes())
+        .expect("it is sent");
+    house.until_queued(1);
+    house.server.terminate();
+    let answer = client.answer(false).expect("it is answered");
+    assert_eq!(outputs(&answer)["rows"], json!([1]));
+    assert_eq!(house.server.wait().code(), Some(0));
+}
+
 /// A base path with one version of the model, and its batching parameters.
 fn version(parameters: Option<&str>) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");

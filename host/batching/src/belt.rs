@@ -167,6 +167,13 @@ where
         Ok(answer)
     }
 
+    /// From now on no request waits for others while a thread is idle: for a server that drains,
+    /// to which no others will come.
+    pub fn hurry(&self) {
+        self.shared.lock().hurry();
+        self.shared.work.notify_all();
+    }
+
     /// What the belt has done and is doing.
     #[must_use]
     pub fn stats(&self) -> BeltStats {
@@ -197,7 +204,7 @@ where
             add(&self.counters.expired, 1);
             return Err(Error::deadline_exceeded());
         }
-        let at_best = lane.at_best(task.rows).unwrap_or_default();
+        let at_best = lane.at_best(task.arrived, task.rows).unwrap_or_default();
         if at > task.arrived + at_best {
             return Ok(());
         }

@@ -117,15 +117,15 @@ impl Lane {
     /// A batch was run: what rules batches from now on.
     pub(crate) fn record(&self, now: Instant, ridden: &Ridden, threads: usize) -> Option<Setting> {
         let mut seen = lock(&self.seen);
-        seen.pace.record(ridden.rows, ridden.took);
+        seen.pace.record(now, ridden.rows, ridden.took);
         let tuner = seen.tuner.as_mut()?;
         tuner.record(now, ridden, threads);
         Some(tuner.setting(threads))
     }
 
     /// The shortest time in which `rows` rows can be hoped for.
-    pub(crate) fn at_best(&self, rows: usize) -> Option<Duration> {
-        lock(&self.seen).pace.at_best(rows)
+    pub(crate) fn at_best(&self, now: Instant, rows: usize) -> Option<Duration> {
+        lock(&self.seen).pace.at_best(now, rows)
     }
 
     /// What a run of so many rows took lately.

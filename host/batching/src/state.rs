@@ -31,6 +31,8 @@ pub(crate) struct State<H> {
     /// Of these, how many have been woken and did not get the lock yet.
     woken: usize,
     pub(crate) closed: bool,
+    /// Whether nobody is to wait for others any more.
+    hurry: bool,
     /// What the model with work that had least has had: where newcomers start.
     now_at: f64,
 }
@@ -88,6 +90,7 @@ impl<H: Clone> State<H> {
             idle: 0,
             woken: 0,
             closed: false,
+            hurry: false,
             now_at: 0.0,
         }
     }
@@ -157,10 +160,16 @@ impl<H: Clone> State<H> {
         let setting = &busy.setting;
         // A thread that waits for this queue to be full, or for its time, knows of it already.
         let news = queue.len() == 1
+            || self.hurry
             || setting.wait.is_zero()
             || queue.key == Key::Alone
             || queue.rows() >= setting.size;
         Ok(news && busy.running < setting.parallel && self.wake_one())
+    }
+
+    /// From now on nobody waits for others.
+    pub(crate) fn hurry(&mut self) {
+        self.hurry = true;
     }
 
     /// Whether there is an idle thread that nobody has woken yet; it counts as woken now.
@@ -210,7 +219,7 @@ impl<H: Clone> State<H> {
                     };
                     let ready = oldest + busy.setting.wait;
                     let full = queue.key == Key::Alone || queue.rows() >= busy.setting.size;
-                    if !full && ready > now {
+                    if !full && ready > now && !self.hurry {
                         earliest = Some(earliest.map_or(ready, |at| at.min(ready)));
                         continue;
                     }
@@ -251,7 +260,7 @@ impl<H: Clone> State<H> {
         let lane = &busy.lane;
         let size = if batched { busy.setting.size } else { 1 };
         let split = batched && lane.options().splitting.is_some();
-        let at_best = lane.at_best(1);
+        let at_best = lane.at_best(now, 1);
         let cut = queue.cut(size, split, |task| must_stay(task, now, at_best));
         if queue.is_empty() {
             busy.queues.swap_remove(index);

@@ -187,6 +187,8 @@ async fn who_cannot_be_answered_in_time_is_refused_early() {
         common::half_plus_two(call)
     });
     house.gate.open();
+    // The first run says nothing of those to come.
+    house.send(call(&[1.0])).await.unwrap();
     house.send(call(&[1.0])).await.unwrap();
     let soon = Deadline::after(Duration::from_millis(10));
     let error = house.send_until(call(&[1.0]), soon).await.unwrap_err();
@@ -195,7 +197,7 @@ async fn who_cannot_be_answered_in_time_is_refused_early() {
         error.message(),
         "Run() timeout exceeded while waiting in batching queue"
     );
-    assert_eq!(house.runs(), [1]);
+    assert_eq!(house.runs(), [1, 1]);
 }
 
 #[tokio::test]
@@ -363,6 +365,20 @@ async fn a_batch_that_is_full_does_not_wait() {
     assert_eq!(floats(&a.await.unwrap()), [2.5]);
     assert_eq!(floats(&b.await.unwrap()), [3.0]);
     assert_eq!(house.runs(), [2]);
+}
+
+#[tokio::test]
+async fn when_there_is_a_hurry_nobody_waits_for_others() {
+    let house = House::new(LaneOptions {
+        batch_timeout: Duration::from_secs(3600),
+        ..LaneOptions::default()
+    });
+    house.gate.open();
+    let waits = house.send(call(&[1.0]));
+    house.until_queued(1).await;
+    house.belt.hurry();
+    assert_eq!(floats(&waits.await.unwrap()), [2.5]);
+    assert_eq!(floats(&house.send(call(&[2.0])).await.unwrap()), [3.0]);
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ pub(super) struct House {
     manager: Manager<MeasuredModel>,
     engine: EdgeEngine,
     gateway: Gateway,
+    press: Press,
     outcomes: Arc<Outcomes>,
     /// Where the profiler is enabled.
     tracer: Option<Tracer>,
@@ -83,7 +84,7 @@ impl House {
         let entries = models.iter().map(|model| model.entry.clone()).collect();
         let shelf = Shelf::new(
             manager.clone(),
-            press,
+            press.clone(),
             options.strict_shapes.clone(),
             options.model_limits.clone(),
         );
@@ -117,6 +118,7 @@ impl House {
             manager,
             engine,
             gateway,
+            press,
             outcomes,
             tracer,
             request_logs,
@@ -199,6 +201,11 @@ impl House {
             self.models.len(),
             self.took
         );
+    }
+
+    /// No more requests will come: those that are there need not wait for others.
+    pub(super) fn hurry(&self) {
+        self.press.hurry();
     }
 
     /// Lets the models go, but waits no longer than `limit`, and says what was done.

@@ -127,6 +127,7 @@ async fn serve(
         () = signals.wait() => {}
     }
     tracing::info!("Shutting down: running requests have {:?}", options.drain);
+    house.hurry();
     tokio::select! {
         () = ports.shut_down(options.drain, &door) => {}
         () = signals.wait() => tracing::warn!("Shutting down at once"),

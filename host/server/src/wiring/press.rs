@@ -66,6 +66,13 @@ impl Press {
         Box::pin(in_model(self.pool.run(model, request)))
     }
 
+    /// From now on no request waits for others to ride with.
+    pub(crate) fn hurry(&self) {
+        if let Some(belt) = &self.belt {
+            belt.hurry();
+        }
+    }
+
     /// Reads what the belt has done, for as long as there is one. Keeps nothing alive.
     pub(crate) fn belt_reader(&self) -> impl Fn() -> BeltStats + Send + Sync + 'static {
         let belt = self.belt.as_ref().map(Arc::downgrade);
