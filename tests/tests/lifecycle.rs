@@ -138,6 +138,7 @@ fn labels_and_policies_choose_versions() {
     );
     // Ready is a model of which one version answers.
     server.wait_for_state("m", "2", "AVAILABLE");
+    server.wait_for_state("m", "3", "AVAILABLE");
     for (choice, version) in [
         ("", 3),
         ("/versions/2", 2),

@@ -218,7 +218,8 @@ fn large_examples_take_no_longer_than_their_size() {
         vec!["{}"; 200_000].join(",")
     );
     let answer = server.post("/v1/models/half_plus_two:regress", &bomb);
-    assert_eq!(answer.status, 429, "{}", answer.body);
+    assert_eq!(answer.status, 413, "{}", answer.body);
+    assert!(message(&answer).contains("--sandbox_memory_bytes=536870912"));
 }
 
 #[test]

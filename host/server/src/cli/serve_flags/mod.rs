@@ -99,7 +99,9 @@ mod tests {
             let mut flags = SERVING.iter().chain(OWN).filter(|flag| flag.name == name);
             let flag = flags.next().unwrap();
             let mut options = ServeOptions::default();
-            for good in ["-5", "0", "4096"] {
+            let is_ours = name == "run_threads";
+            assert_eq!(flag.set(&mut options, "-5").is_err(), is_ours);
+            for good in ["0", "4096"] {
                 assert!(flag.set(&mut options, good).is_ok(), "{name}={good}");
             }
             for bad in ["4097", "2147483647", "many", ""] {

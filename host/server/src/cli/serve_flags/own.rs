@@ -153,7 +153,10 @@ pub(crate) const OWN: &[Row] = &[
         "run_threads",
         "0",
         Value::Other("number up to 4096", |o, v| {
-            threads(v).map(|threads| o.run_threads = threads)
+            // The original has no such flag, and so nobody who says a negative number.
+            let threads = threads(v).filter(|_| !v.starts_with('-'))?;
+            o.run_threads = threads;
+            Some(())
         }),
         "How many model runs there are at a time; 0 for two per CPU and at least four.",
     ),
