@@ -151,19 +151,32 @@ struct Reader {
     /// The program that runs; none for examples in documentation, whose names have line numbers.
     suite: Option<String>,
     tests: Tests,
+    /// Tests behind whose name somebody else wrote, so that their end is not on their line: a
+    /// library writes to standard error from C. They have passed if all of the program's have.
+    unclear: Vec<String>,
 }
 
 impl Reader {
     fn line(&mut self, line: &str) {
         let words = line.trim_start();
-        if words.starts_with("Doc-tests ") {
+        if words.starts_with("test result: ok.") {
+            for name in self.unclear.drain(..) {
+                note(&mut self.tests, name, Fate::Passed);
+            }
+        } else if words.starts_with("Doc-tests ") {
             self.suite = None;
+            self.unclear.clear();
         } else if let Some(program) = words.strip_prefix("Running ").and_then(program) {
             self.suite = Some(program);
-        } else if let Some((name, fate)) = line.strip_prefix("test ").and_then(fate)
+            self.unclear.clear();
+        } else if let Some(test) = line.strip_prefix("test ")
             && let Some(suite) = &self.suite
         {
-            note(&mut self.tests, format!("{suite}::{name}"), fate);
+            if let Some((name, fate)) = fate(test) {
+                note(&mut self.tests, format!("{suite}::{name}"), fate);
+            } else if let Some((name, _other)) = test.split_once(" ... ") {
+                self.unclear.push(format!("{suite}::{name}"));
+            }
         }
     }
 }
@@ -228,6 +241,29 @@ test host/core/src/lib.rs - (line 3) ... ok
                 ("tensorgate_core::scan::tests::panics", Fate::Passed),
                 ("tensorgate_core::scan::tests::waits", Fate::Ignored),
             ]
+        );
+    }
+
+    #[test]
+    fn a_test_whose_line_somebody_spoilt_ended_as_its_program_did() {
+        let program = |number: u8| format!("Running x (target/deps/p{number}-0123456789abcdef)");
+        let mut reader = Reader::default();
+        for line in [
+            &program(1),
+            "test a ... I0000 a library says something",
+            "ok",
+            "test result: ok. 1 passed; 0 failed",
+            &program(2),
+            "test b ... I0000 a library says something",
+            "test result: FAILED. 0 passed; 1 failed",
+            &program(3),
+            "test result: ok. 0 passed; 0 failed",
+        ] {
+            reader.line(line);
+        }
+        assert_eq!(
+            reader.tests,
+            Tests::from([("p1::a".to_owned(), Fate::Passed)])
         );
     }
 
