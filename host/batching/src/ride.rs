@@ -4,12 +4,10 @@
 //! that breaks its batch is found in a few runs and everybody else gets an answer. An error that
 //! has nothing to do with the inputs, the deadline's, goes to all.
 
-use std::any::Any;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest};
+use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest, run_guarded};
 use tensorgate_types::{Error, ErrorCode, Result, Tensor};
 
 use crate::lane::Lane;
@@ -211,9 +209,7 @@ impl Ride<'_> {
         H: Deref<Target: Predictor>,
     {
         let start = Instant::now();
-        // Unwind safe: what a panic leaves half done is the model's, and is asked nothing but
-        // another run, which has its own buffers.
-        let outcome = catch_unwind(AssertUnwindSafe(|| model.run(request)));
+        let (outcome, _) = run_guarded(&**model, request);
         add(&self.counters.batches, 1);
         let id = self.lane.id();
         self.observer.ran(&BatchRun {
@@ -227,7 +223,7 @@ impl Ride<'_> {
             took: start.elapsed(),
             waited,
         });
-        outcome.unwrap_or_else(|panic| Err(panicked(&*panic)))
+        outcome
     }
 }
 
@@ -259,13 +255,4 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self::Run(error)
     }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message");
-    Error::internal("the run of the model failed unexpectedly").with_source(message)
 }

@@ -14,12 +14,14 @@
 
 #[cfg(feature = "fake")]
 pub mod fake;
+mod guard;
 mod predictor;
 mod queue;
 mod run_pool;
 mod stage;
 mod stats;
 
+pub use guard::run_guarded;
 pub use predictor::{Call, NamedTensors, Predictor, RunRequest};
 pub use run_pool::{RunPool, RunPoolOptions};
 pub use stats::RunPoolStats;

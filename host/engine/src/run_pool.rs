@@ -12,7 +12,6 @@
 //!
 //! **Invariant:** what waits is bounded, and what runs is bounded.
 
-use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +22,7 @@ use std::thread::{self, JoinHandle};
 use tensorgate_types::{Deadline, Error, Result};
 use tokio::sync::oneshot;
 
+use crate::guard::run_guarded;
 use crate::queue::{Queue, Waiting};
 use crate::stage::Stage;
 use crate::stats::{Counters, RunPoolStats, count};
@@ -294,30 +294,18 @@ where
             count(&counters.skipped);
             return;
         }
-        // Unwind safe: what a panic leaves half done is the model's, and is asked nothing but
-        // another run, which has its own buffers.
-        let outcome = catch_unwind(AssertUnwindSafe(|| model.run(&request)));
+        let (outcome, has_panicked) = run_guarded(&*model, &request);
         if stage.finish() {
             counters.overdue.fetch_sub(1, Ordering::Relaxed);
         }
         count(&counters.finished);
-        let outcome = outcome.unwrap_or_else(|panic| {
+        if has_panicked {
             count(&counters.panicked);
-            Err(panicked(&*panic))
-        });
+        }
         // Before the handle goes: if it is the last one, unloading must not delay the answer.
         // Nobody there any more: the outputs are dropped here.
         let _unheard = reply.send(outcome);
     }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message");
-    Error::internal("the run of the model failed unexpectedly").with_source(message)
 }
 
 fn work(shared: &Shared, number: usize) {
