@@ -88,6 +88,40 @@ impl StrictShapes {
 
 pub(crate) use model_batching::ModelBatching;
 
+/// Settings of models, as flags have them: `name:key=value:key=value`, several with commas
+/// between them. Each name, and each key of a name, comes once; `set` takes a key and its value.
+fn by_model<T: Default>(
+    text: &str,
+    set: impl Fn(&mut T, &str, &str) -> Option<()>,
+) -> Option<BTreeMap<String, T>> {
+    let mut models = BTreeMap::new();
+    for part in list(text) {
+        let (name, settings) = part.split_once(':')?;
+        let mut model = T::default();
+        let mut keys = Vec::new();
+        for setting in settings.split(':') {
+            let (key, value) = setting.split_once('=')?;
+            let key = key.trim();
+            if keys.contains(&key) {
+                return None;
+            }
+            keys.push(key);
+            set(&mut model, key, value.trim())?;
+        }
+        let name = name.trim().to_owned();
+        if name.is_empty() || models.insert(name, model).is_some() {
+            return None;
+        }
+    }
+    Some(models)
+}
+
+/// What such settings say of a model; `*` is any that is not named.
+fn of_model<T: Default + Copy>(models: &BTreeMap<String, T>, model: &str) -> T {
+    let found = models.get(model).or_else(|| models.get("*"));
+    found.copied().unwrap_or_default()
+}
+
 /// What one model may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ModelLimit {
@@ -104,35 +138,22 @@ pub struct ModelLimits(BTreeMap<String, ModelLimit>);
 impl ModelLimits {
     /// From `name:concurrency=8:body_bytes=1000`, several with commas between them.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut limits = BTreeMap::new();
-        for part in list(text) {
-            let (name, settings) = part.split_once(':')?;
-            let mut limit = ModelLimit::default();
-            for setting in settings.split(':') {
-                let (key, value) = setting.split_once('=')?;
-                let most = value.trim().parse().ok().filter(|most| *most > 0)?;
-                let place = match key.trim() {
-                    "concurrency" => &mut limit.concurrency,
-                    "body_bytes" => &mut limit.body_bytes,
-                    _ => return None,
-                };
-                if place.replace(most).is_some() {
-                    return None;
-                }
+        let set = |limit: &mut ModelLimit, key: &str, value: &str| {
+            let most = Some(value.parse().ok().filter(|most| *most > 0)?);
+            match key {
+                "concurrency" => limit.concurrency = most,
+                "body_bytes" => limit.body_bytes = most,
+                _ => return None,
             }
-            let name = name.trim().to_owned();
-            if name.is_empty() || limits.insert(name, limit).is_some() {
-                return None;
-            }
-        }
-        Some(Self(limits))
+            Some(())
+        };
+        by_model(text, set).map(Self)
     }
 
     /// The limits of this model.
     #[must_use]
     pub fn of(&self, model: &str) -> ModelLimit {
-        let limit = self.0.get(model).or_else(|| self.0.get("*"));
-        limit.copied().unwrap_or_default()
+        of_model(&self.0, model)
     }
 
     /// Whether nothing is limited.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::list;
+use super::{by_model, of_model};
 
 /// How one model's requests are batched, beside what the batching parameters say.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,34 +30,24 @@ pub struct ModelBatching(BTreeMap<String, OneModelBatching>);
 impl ModelBatching {
     /// From `name:weight=2:latency_target_in_ms=50`, several with commas between them.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut models = BTreeMap::new();
-        for part in list(text) {
-            let (name, settings) = part.split_once(':')?;
-            let mut model = OneModelBatching::default();
-            for setting in settings.split(':') {
-                let (key, value) = setting.split_once('=')?;
-                let number: f64 = value.trim().parse().ok()?;
-                match key.trim() {
-                    "weight" if (0.001..=1000.0).contains(&number) => model.weight = number,
-                    "latency_target_in_ms" if (0.1..=1e6).contains(&number) => {
-                        model.latency_target = Duration::from_secs_f64(number / 1000.0);
-                    }
-                    _ => return None,
+        let set = |model: &mut OneModelBatching, key: &str, value: &str| {
+            let number: f64 = value.parse().ok()?;
+            match key {
+                "weight" if (0.001..=1000.0).contains(&number) => model.weight = number,
+                "latency_target_in_ms" if (0.1..=1e6).contains(&number) => {
+                    model.latency_target = Duration::from_secs_f64(number / 1000.0);
                 }
+                _ => return None,
             }
-            let name = name.trim().to_owned();
-            if name.is_empty() || models.insert(name, model).is_some() {
-                return None;
-            }
-        }
-        Some(Self(models))
+            Some(())
+        };
+        by_model(text, set).map(Self)
     }
 
     /// What holds for this model.
     #[must_use]
     pub fn of(&self, model: &str) -> OneModelBatching {
-        let found = self.0.get(model).or_else(|| self.0.get("*"));
-        found.copied().unwrap_or_default()
+        of_model(&self.0, model)
     }
 }
 
@@ -88,6 +78,7 @@ mod tests {
             "a:weight=2,a:weight=1",
             ":weight=1",
             "a:speed=1",
+            "a:weight=1:weight=2",
             "a:latency_target_in_ms=-1",
         ] {
             assert_eq!(ModelBatching::parse(bad), None, "{bad}");
