@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use tensorgate_batching::{BatchRun, BeltStats, Observer};
+use tensorgate_batching::{BatchRun, Observer};
 
 use super::Metrics;
 use super::cells::{Buckets, Counter, Histogram};
-use super::registry::{Cells, Kind, Registry};
+use super::house::Looks;
+use super::registry::{Cells, Registry};
 use super::requests::micros;
 use crate::wiring::Press;
 
@@ -80,73 +81,58 @@ impl Observer for BatchObserver {
 
 /// What the belt says when it is asked.
 pub(crate) fn watch_belt(registry: &Registry, press: &Press) {
-    let asked = |kind, name, help, ask: fn(&BeltStats) -> u64| {
-        // Weak inside: the page outlives the house, and must not keep its threads.
-        let read = press.belt_reader();
-        registry.asked(kind, name, help, &[], move || {
-            vec![(Vec::new(), ask(&read()))]
-        });
-    };
-    let gauge = |name, help, ask| asked(Kind::Gauge, name, help, ask);
-    let counter = |name, help, ask| asked(Kind::Counter, name, help, ask);
-    gauge(
+    let looks = Looks::new(registry, press.belt_reader());
+    looks.gauge(
         "tensorgate_batch_threads",
         "Threads that run batches.",
-        |stats| stats.threads as u64,
+        |stats| stats.threads,
     );
-    gauge(
+    looks.gauge(
         "tensorgate_batch_threads_booked",
         "Threads that run a batch now.",
-        |stats| stats.running as u64,
+        |stats| stats.running,
     );
-    gauge(
+    looks.gauge(
         "tensorgate_batch_threads_overdue",
         "Threads that run a batch for nobody: every rider was told that the time is up.",
-        |stats| stats.overdue as u64,
+        |stats| stats.overdue,
     );
-    gauge(
+    looks.gauge(
         "tensorgate_batch_queue_depth",
         "Requests that wait for a batch.",
-        |stats| stats.queued as u64,
+        |stats| stats.queued,
     );
-    counter(
+    looks.counter(
         "tensorgate_batches_total",
         "Runs of batches, of one request or of many.",
         |stats| stats.batches,
     );
-    counter(
+    looks.counter(
         "tensorgate_batched_requests_total",
         "Requests that rode in them.",
         |stats| stats.riders,
     );
-    counter(
+    looks.counter(
         "tensorgate_batch_retries_total",
         "Runs made again with fewer members, because a batch had failed.",
         |stats| stats.retries,
     );
-    counter(
+    looks.counter(
         "tensorgate_batch_copied_bytes_total",
         "Bytes copied to join requests and to pad them.",
         |stats| stats.bytes_copied,
     );
-    let read = press.belt_reader();
-    registry.asked(
-        Kind::Counter,
+    looks.reasons(
         "tensorgate_batch_left_out_total",
         "Requests that never rode.",
-        &["reason"],
-        move || {
-            let stats = read();
-            let reasons = [
+        |stats| {
+            vec![
                 ("abandoned", stats.abandoned),
                 ("expired", stats.expired),
                 ("full", stats.refused_queue_full),
                 ("overdue", stats.refused_overdue),
                 ("shed", stats.shed),
-            ];
-            reasons
-                .map(|(reason, count)| (vec![reason.to_owned()], count))
-                .into()
+            ]
         },
     );
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tensorgate_core::Manager;
-use tensorgate_edge::{EdgeEngine, EdgeStats};
-use tensorgate_engine::{RunPool, RunPoolStats};
+use tensorgate_edge::EdgeEngine;
+use tensorgate_engine::RunPool;
 use tensorgate_types::ServableState;
 
 use super::registry::{Kind, Registry};
@@ -17,6 +17,56 @@ use crate::door::Budget;
 /// One value without labels.
 fn one(number: usize) -> Vec<(Vec<String>, u64)> {
     vec![(Vec::new(), number as u64)]
+}
+
+/// Numbers without labels, each read off a look at one room.
+pub(super) struct Looks<'a, L> {
+    registry: &'a Registry,
+    look: L,
+}
+
+impl<'a, S, L: Fn() -> S + Clone + Send + Sync + 'static> Looks<'a, L> {
+    pub(super) fn new(registry: &'a Registry, look: L) -> Self {
+        Self { registry, look }
+    }
+
+    pub(super) fn gauge(&self, name: &'static str, help: &'static str, of: fn(&S) -> usize)
+    where
+        S: 'static,
+    {
+        let look = self.look.clone();
+        let ask = move || one(of(&look()));
+        self.registry.asked(Kind::Gauge, name, help, &[], ask);
+    }
+
+    pub(super) fn counter(&self, name: &'static str, help: &'static str, of: fn(&S) -> u64)
+    where
+        S: 'static,
+    {
+        let look = self.look.clone();
+        let ask = move || vec![(Vec::new(), of(&look()))];
+        self.registry.asked(Kind::Counter, name, help, &[], ask);
+    }
+
+    /// A counter that is told apart by a reason.
+    pub(super) fn reasons(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        of: fn(&S) -> Vec<(&'static str, u64)>,
+    ) where
+        S: 'static,
+    {
+        let look = self.look.clone();
+        let ask = move || {
+            let reasons = of(&look()).into_iter();
+            reasons
+                .map(|(reason, count)| (vec![reason.to_owned()], count))
+                .collect()
+        };
+        self.registry
+            .asked(Kind::Counter, name, help, &["reason"], ask);
+    }
 }
 
 /// What the door holds.
@@ -40,11 +90,9 @@ pub(crate) fn watch_budget(registry: &Registry, budget: Budget) {
 
 /// What happens in the sandbox.
 pub(crate) fn watch_sandbox(registry: &Registry, engine: &EdgeEngine) {
-    let gauge = |name, help, ask: fn(&EdgeEngine) -> usize| {
-        let engine = engine.clone();
-        registry.asked(Kind::Gauge, name, help, &[], move || one(ask(&engine)));
-    };
-    gauge(
+    let room = engine.clone();
+    let looks = Looks::new(registry, move || room.clone());
+    looks.gauge(
         "tensorgate_requests_in_flight",
         "Requests that are inside the sandbox or wait for a slot in it.",
         |engine| {
@@ -52,48 +100,44 @@ pub(crate) fn watch_sandbox(registry: &Registry, engine: &EdgeEngine) {
             running + waiting
         },
     );
-    gauge(
+    looks.gauge(
         "tensorgate_sandbox_slots_used",
         "Slots of the sandbox that are taken.",
         |engine| engine.occupancy().0,
     );
-    gauge(
+    looks.gauge(
         "tensorgate_sandbox_slots",
         "Slots that the sandbox has.",
         |engine| engine.limits().slots,
     );
-    gauge(
+    looks.gauge(
         "tensorgate_sandbox_waiting",
         "Requests that wait for a slot.",
         |engine| engine.occupancy().1,
     );
-    let counter = |name, help, ask: fn(&EdgeStats) -> u64| {
-        let engine = engine.clone();
-        registry.asked(Kind::Counter, name, help, &[], move || {
-            vec![(Vec::new(), ask(&engine.stats()))]
-        });
-    };
-    counter(
+    let room = engine.clone();
+    let looks = Looks::new(registry, move || room.stats());
+    looks.counter(
         "tensorgate_sandbox_instances_total",
         "Instances of the gateway component that were made.",
         |stats| stats.instances,
     );
-    counter(
+    looks.counter(
         "tensorgate_sandbox_traps_total",
         "Requests that ended because the component failed.",
         |stats| stats.traps,
     );
-    counter(
+    looks.counter(
         "tensorgate_sandbox_out_of_time_total",
         "Requests that ended because the component used up its time.",
         |stats| stats.out_of_time,
     );
-    counter(
+    looks.counter(
         "tensorgate_sandbox_out_of_memory_total",
         "Requests that ended because the component wanted too much memory.",
         |stats| stats.out_of_memory,
     );
-    counter(
+    looks.counter(
         "tensorgate_sandbox_deadlines_total",
         "Requests that were cut when their deadline passed inside the component.",
         |stats| stats.deadlines,
@@ -152,59 +196,45 @@ pub(crate) fn watch_run_pool(registry: &Registry, pool: &Arc<RunPool>) {
     // Weak: the page outlives the house, and must not keep its threads.
     let pool = Arc::downgrade(pool);
     let read = move || pool.upgrade().map(|pool| pool.stats()).unwrap_or_default();
-    let asked = |kind, name, help, ask: fn(&RunPoolStats) -> u64| {
-        let read = read.clone();
-        registry.asked(kind, name, help, &[], move || {
-            vec![(Vec::new(), ask(&read()))]
-        });
-    };
-    let gauge = |name, help, ask| asked(Kind::Gauge, name, help, ask);
-    let counter = |name, help, ask| asked(Kind::Counter, name, help, ask);
-    gauge(
+    let looks = Looks::new(registry, read);
+    looks.gauge(
         "tensorgate_run_threads",
         "Threads that run models.",
-        |stats| stats.threads as u64,
+        |stats| stats.threads,
     );
-    gauge(
+    looks.gauge(
         "tensorgate_run_threads_booked",
         "Threads that run a model now.",
-        |stats| stats.running as u64,
+        |stats| stats.running,
     );
-    gauge(
+    looks.gauge(
         "tensorgate_run_threads_overdue",
         "Threads that run for a caller who was told that the time is up.",
-        |stats| stats.overdue as u64,
+        |stats| stats.overdue,
     );
-    gauge(
+    looks.gauge(
         "tensorgate_run_queue_depth",
         "Runs that wait for a thread.",
-        |stats| stats.queued as u64,
+        |stats| stats.queued,
     );
-    counter(
+    looks.counter(
         "tensorgate_runs_total",
         "Runs that came to an end.",
         |stats| stats.finished,
     );
-    counter(
+    looks.counter(
         "tensorgate_runs_expired_total",
         "Runs whose caller was told that the time is up.",
         |stats| stats.expired,
     );
-    let refused = read.clone();
-    registry.asked(
-        Kind::Counter,
+    looks.reasons(
         "tensorgate_runs_refused_total",
         "Runs that were refused.",
-        &["reason"],
-        move || {
-            let stats = refused();
-            let reasons = [
+        |stats| {
+            vec![
                 ("overdue", stats.refused_overdue),
                 ("queue_full", stats.refused_queue_full),
-            ];
-            reasons
-                .map(|(reason, count)| (vec![reason.to_owned()], count))
-                .to_vec()
+            ]
         },
     );
 }

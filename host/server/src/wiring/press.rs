@@ -74,7 +74,7 @@ impl Press {
     }
 
     /// Reads what the belt has done, for as long as there is one. Keeps nothing alive.
-    pub(crate) fn belt_reader(&self) -> impl Fn() -> BeltStats + Send + Sync + 'static {
+    pub(crate) fn belt_reader(&self) -> impl Fn() -> BeltStats + Clone + Send + Sync + 'static {
         let belt = self.belt.as_ref().map(Arc::downgrade);
         move || {
             let belt = belt.as_ref().and_then(Weak::upgrade);
