@@ -131,19 +131,21 @@ where
         }
         let fit = rows.map(|_| hash(&calls[0], options.pad_variable_length_inputs));
         let (caller, answer) = oneshot::channel();
+        let now = Instant::now();
         let task = Task {
             model,
             calls,
             rows: rows.unwrap_or(1),
             priority,
             deadline,
-            arrived: Instant::now(),
+            arrived: now,
             reply: Reply::Caller(caller),
         };
         shared.check_time(lane, &task)?;
         let mut out = Out::default();
         let mut state = shared.lock();
-        if state.is_stuck() {
+        // The clock was read outside of the lock.
+        if state.is_stuck(now) {
             drop(state);
             add(&shared.counters.refused_overdue, 1);
             let threads = shared.threads;
@@ -179,7 +181,7 @@ where
     pub fn stats(&self) -> BeltStats {
         let state = self.shared.lock();
         let (queued, running) = state.lengths();
-        let overdue = state.overdue();
+        let overdue = state.overdue(Instant::now());
         drop(state);
         BeltStats {
             threads: self.shared.threads,

@@ -208,11 +208,11 @@ impl<H: Clone> State<H> {
             let mut earliest: Option<Instant> = None;
             let mut floor = f64::INFINITY;
             for (number, busy) in &self.lanes {
-                floor = floor.min(self.had(&busy.lane.id().name));
+                let had = self.had(&busy.lane.id().name);
+                floor = floor.min(had);
                 if busy.running >= busy.setting.parallel {
                     continue;
                 }
-                let had = self.had(&busy.lane.id().name);
                 for (index, queue) in busy.queues.iter().enumerate() {
                     let (Some(priority), Some(oldest)) = (queue.priority(), queue.oldest()) else {
                         continue;
@@ -325,14 +325,15 @@ impl<H: Clone> State<H> {
     }
 
     /// Threads that run for nobody: every rider's time is up.
-    pub(crate) fn overdue(&self) -> usize {
-        let overdue = self.threads.iter().flatten();
-        overdue.filter(|deadline| deadline.has_passed()).count()
+    pub(crate) fn overdue(&self, now: Instant) -> usize {
+        let deadlines = self.threads.iter().flatten();
+        let overdue = deadlines.filter(|deadline| deadline.instant().is_some_and(|at| at <= now));
+        overdue.count()
     }
 
     /// Whether all threads are.
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.threads.iter().all(Option::is_some) && self.overdue() == self.threads.len()
+    pub(crate) fn is_stuck(&self, now: Instant) -> bool {
+        self.overdue(now) == self.threads.len()
     }
 
     /// Requests that wait, and threads that run.

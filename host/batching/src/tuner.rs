@@ -1,6 +1,6 @@
 //! The adaptive mode: finds rows per batch, waiting time and runs at once by trying.
 //!
-//! Time is cut into epochs. In every other epoch one setting of one knob is tried: the epoch
+//! Time is cut into epochs. In every third epoch another setting of one knob is tried: the epoch
 //! before and the one after it run with what is in force, so that a load that grows or shrinks
 //! meanwhile shows, and then the trial does not count. A trial that did better is taken.
 //!
