@@ -220,7 +220,7 @@ fn line(case: &Case) -> String {
         Some(offered) => format!("{offered:.0}/s"),
     };
     format!(
-        "| {} | {} | {} | {} | {clients} | {:.0} | {:.0} | {:.3} | {:.3} | {per_cpu} | {} | {:.0}% |",
+        "| {} | {} | {} | {} | {clients} | {:.0} | {:.0} | {:.3} | {:.3} | {per_cpu} | {} | {} |",
         case.subject,
         case.workload,
         case.over,
@@ -230,7 +230,7 @@ fn line(case: &Case) -> String {
         case.p50_ms,
         case.p99_ms,
         case.failures(),
-        case.others_cpu_s / case.seconds * 100.0,
+        case.others(),
     )
 }
 

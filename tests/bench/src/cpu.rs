@@ -99,7 +99,8 @@ pub(crate) struct Usage {
     pub(crate) server: Duration,
     /// By this program.
     pub(crate) client: Duration,
-    /// By everything that runs on the machine.
+    /// By everything that runs on the machine; zero where the system does not count it, as in some
+    /// containers.
     pub(crate) machine: Duration,
 }
 
@@ -130,9 +131,10 @@ impl Usage {
         }
     }
 
-    /// What neither the server nor this program used: how busy others kept the machine.
-    pub(crate) fn others(self) -> Duration {
-        self.machine.saturating_sub(self.server + self.client)
+    /// What neither the server nor this program used: how busy others kept the machine. `None`
+    /// where the system does not count what the machine does.
+    pub(crate) fn others(self) -> Option<Duration> {
+        (!self.machine.is_zero()).then(|| self.machine.saturating_sub(self.server + self.client))
     }
 }
 
@@ -200,11 +202,24 @@ mod tests {
                 number = std::hint::black_box(number.wrapping_mul(3));
             }
             used = Usage::of(std::process::id()).since(before);
-            if used.server >= Duration::from_millis(20) {
+            if used.client >= Duration::from_millis(20) {
                 break;
             }
         }
-        assert!(used.server >= Duration::from_millis(20));
-        assert!(used.machine > Duration::ZERO);
+        assert!(used.client >= Duration::from_millis(20));
+        assert!(family_ids(std::process::id()).contains(&std::process::id()));
+    }
+
+    #[test]
+    fn says_nothing_of_others_where_the_machine_is_not_counted() {
+        let used = Usage {
+            server: Duration::from_millis(500),
+            client: Duration::from_millis(300),
+            machine: Duration::ZERO,
+        };
+        assert_eq!(used.others(), None);
+        let machine = Duration::from_millis(900);
+        let used = Usage { machine, ..used };
+        assert_eq!(used.others(), Some(Duration::from_millis(100)));
     }
 }

@@ -18,7 +18,10 @@ const QUIET: f64 = 0.05;
 
 /// Whether the machine was quiet: of any benchmark.
 pub(crate) fn of_quiet(run: &Run) -> Option<String> {
-    let is_loud = |case: &&Case| case.others_cpu_s > case.seconds * QUIET;
+    let is_loud = |case: &&Case| {
+        case.others_cpu_s
+            .is_some_and(|others| others > case.seconds * QUIET)
+    };
     let loud = run.cases.iter().filter(is_loud).count();
     (loud > 0).then(|| {
         format!(
@@ -212,7 +215,7 @@ mod tests {
         let mut run = run();
         // A tenth of a second in two is just quiet.
         assert_eq!(of_quiet(&run), None);
-        run.cases[0].others_cpu_s = 0.2;
+        run.cases[0].others_cpu_s = Some(0.2);
         assert!(of_quiet(&run).unwrap().starts_with("1 of 3 cases"));
     }
 

@@ -245,7 +245,7 @@ fn cases(page: &mut String, run: &Run) {
         let _ = write!(
             page,
             "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.0}<td>{:.0}<td>{:.3}<td>{:.3}\
-             <td>{:.3}<td>{:.3}<td>{:.2}<td>{:.2}<td>{}<td>{:.0}%<td>{}<td>{}</tr>",
+             <td>{:.3}<td>{:.3}<td>{:.2}<td>{:.2}<td>{}<td>{}<td>{}<td>{}</tr>",
             escape(&case.subject),
             escape(&case.workload),
             escape(&case.over),
@@ -261,7 +261,7 @@ fn cases(page: &mut String, run: &Run) {
             case.server_cpu_s,
             case.client_cpu_s,
             number(case.rows_per_server_cpu_s),
-            case.others_cpu_s / case.seconds * 100.0,
+            case.others(),
             escape(&failed.join(", ")),
             number(copied),
         );

@@ -39,7 +39,8 @@ pub(crate) struct Case {
     /// CPU time in the window: of the server with its processes, of the clients, of others.
     pub(crate) server_cpu_s: f64,
     pub(crate) client_cpu_s: f64,
-    pub(crate) others_cpu_s: f64,
+    /// Absent where the system does not count what the machine does.
+    pub(crate) others_cpu_s: Option<f64>,
     /// Absent where the server used no time that can be measured.
     pub(crate) rows_per_server_cpu_s: Option<f64>,
     /// In an open loop: how late the clients were to send.
@@ -80,11 +81,19 @@ impl Case {
             seconds: outcome.took.as_secs_f64(),
             server_cpu_s: server,
             client_cpu_s: outcome.used.client.as_secs_f64(),
-            others_cpu_s: outcome.used.others().as_secs_f64(),
+            others_cpu_s: outcome.used.others().map(|others| others.as_secs_f64()),
             rows_per_server_cpu_s: (server > 0.0).then(|| rows / server),
             late_p99_ms: label.offered.map(|_| milliseconds(&outcome.late, 0.99)),
             copied_bytes: None,
         }
+    }
+
+    /// Which part of one CPU others used, in percent, as a cell of a table.
+    pub(crate) fn others(&self) -> String {
+        self.others_cpu_s.map_or_else(
+            || "?".to_owned(),
+            |others| format!("{:.0}%", others / self.seconds * 100.0),
+        )
     }
 
     /// How many requests failed.
@@ -240,7 +249,8 @@ pub(crate) mod tests {
         assert_eq!(case.requests_per_s, 500.0);
         assert_eq!(case.rows_per_s, 8_000.0);
         assert_eq!(case.rows_per_server_cpu_s, Some(32_000.0));
-        assert_eq!(case.others_cpu_s, 0.1);
+        assert_eq!(case.others_cpu_s, Some(0.1));
+        assert_eq!(case.others(), "5%");
         assert_eq!(case.failures(), 3);
         assert!((case.p99_ms - 5.0).abs() < 0.01);
         assert_eq!(case.late_p99_ms, None);
