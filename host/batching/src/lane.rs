@@ -108,6 +108,7 @@ impl Lane {
             Some(tuner) => tuner.setting(threads),
             None => Setting {
                 size: self.options.execution_batch_size(),
+                enough: self.options.execution_batch_size(),
                 wait: self.options.batch_timeout,
                 parallel: threads,
             },

@@ -163,7 +163,7 @@ impl<H: Clone> State<H> {
             || self.hurry
             || setting.wait.is_zero()
             || queue.key == Key::Alone
-            || queue.rows() >= setting.size;
+            || queue.rows() >= setting.enough;
         Ok(news && busy.running < setting.parallel && self.wake_one())
     }
 
@@ -218,7 +218,7 @@ impl<H: Clone> State<H> {
                         continue;
                     };
                     let ready = oldest + busy.setting.wait;
-                    let full = queue.key == Key::Alone || queue.rows() >= busy.setting.size;
+                    let full = queue.key == Key::Alone || queue.rows() >= busy.setting.enough;
                     if !full && ready > now && !self.hurry {
                         earliest = Some(earliest.map_or(ready, |at| at.min(ready)));
                         continue;

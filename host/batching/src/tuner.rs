@@ -1,29 +1,41 @@
-//! The adaptive mode: finds rows per batch, waiting time and runs at once by trying.
+//! The adaptive mode: finds rows per batch, for how many of them requests wait, and runs at once.
 //!
-//! Time is cut into epochs. In every third epoch another setting of one knob is tried: the epoch
-//! before and the one after it run with what is in force, so that a load that grows or shrinks
-//! meanwhile shows, and then the trial does not count. A trial that did better is taken.
+//! What rules at first can do no harm: nobody waits, and a batch takes what is there when a thread
+//! is free. From there a setting beside the one in force is tried for slices of time that take
+//! turns with it ([`trial`]), and stays if it did better. After a round without a find the tuner
+//! rests, twice as long each time.
 //!
 //! Better is, in this order: fewer answers later than the target; more rows per second; less time
 //! per request. When requests come more slowly than they could be served, all settings give the
 //! same rows per second, and the third decides: nothing waits without need. When as many clients
 //! as there are wait for answers, the second decides.
 //!
-//! Where several waits in a row bring nobody, waiting ends at once: the load that it was good for
-//! is gone.
+//! What was measured says what is not worth a trial, or would be too dear: how long requests wait
+//! for others follows from how many come in a second; no batch is larger than the target allows
+//! by what runs take; where requests meet nobody, there is nothing to try.
 //!
-//! After a round without a find the tuner rests, twice as long each time; a load that has changed
-//! wakes it.
+//! A load that is another than before (rows of a request, rows per second, times) makes the tuner
+//! start again at once, and so do several waits in a row that did not bring what they were for.
+
+mod moves;
+mod slice;
+mod trial;
 
 use std::time::{Duration, Instant};
 
 use crate::options::{Adaptive, LaneOptions};
+use crate::pace::Pace;
+use moves::{MOVES, Point, steps};
+use slice::{MOST, Score, Slice};
+use trial::{MISSED, Noise, Trial, Verdict, gain};
 
 /// What rules the batches of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Setting {
-    /// Rows of a batch.
+    /// Rows of a batch at most.
     pub(crate) size: usize,
+    /// When so many rows are there, nobody waits for more.
+    pub(crate) enough: usize,
     /// How long a request may wait for others while a thread is idle.
     pub(crate) wait: Duration,
     /// Batches of this lane that may run at once.
@@ -43,31 +55,24 @@ pub(crate) struct Ridden {
     pub(crate) longest: Duration,
 }
 
-/// An epoch has at least so many batches, and takes at least so long.
-const BATCHES: usize = 24;
-const LEAST: Duration = Duration::from_millis(80);
-/// An epoch ends after this long whatever it has seen.
-const MOST: Duration = Duration::from_secs(1);
-/// How much more rows per second, or less time, is better and not luck.
-const MARGIN: f64 = 0.02;
-/// Two epochs with the same setting that differ more than this saw different loads.
-const DRIFT: f64 = 0.15;
-/// The target is missed when more batches than this have a late answer.
-const MISSED: f64 = 0.05;
-/// The longest rest, in epochs.
-const LONGEST_REST: u32 = 16;
-/// Waits that bring nobody, one after the other, before waiting ends.
+/// A batch has so many rows at first, as a power of two. Where runs are dear to begin, 32 rows
+/// have most of what there is to gain; where more do better, that is found in some slices.
+const START: u32 = 5;
+/// Waits in a row that do not bring what they are for, before the load is taken for another.
 const IN_VAIN: usize = 8;
-/// Waiting times that are tried.
-const WAITS: [Duration; 7] = [
-    Duration::ZERO,
-    Duration::from_micros(100),
-    Duration::from_micros(250),
-    Duration::from_micros(500),
-    Duration::from_millis(1),
-    Duration::from_millis(2),
-    Duration::from_millis(5),
-];
+/// The same for a setting on trial: it is given up.
+const IN_VAIN_ON_TRIAL: usize = 2;
+/// How long a wait may be, in times that so many rows usually take to come: half of the usual
+/// rate is no reason to break off.
+const PATIENCE: f64 = 2.0;
+/// A rate that differs by more than this, as a logarithm, is another load, unless rates vary.
+const OTHER: f64 = 0.35;
+/// The first rest and the longest. A round of trials takes some tenths of a second, so that most
+/// requests meet none; what was missed is found within the longest.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(8);
+/// After a pause of this length nothing is known of the load any more.
+const PAUSE: Duration = MOST;
 
 /// Finds a setting for one lane.
 #[derive(Debug)]
@@ -75,63 +80,47 @@ pub(crate) struct Tuner {
     target: Duration,
     largest: usize,
     current: Point,
-    epoch: Epoch,
     phase: Phase,
-    /// Which trial is next in the round, and how many were made since the last find.
+    slice: Slice,
+    /// How much slices differ by luck; none before the first one.
+    noise: Option<Noise>,
+    /// What runs took.
+    pace: Pace,
+    /// The largest size that the target allows, as a power of two.
+    cap: u32,
+    /// What is usual with the setting in force; none when it is new.
+    usual: Option<Score>,
+    /// Rows per second lately.
+    rate: f64,
+    /// Slices in a row that are of another load.
+    strange: usize,
+    /// Waits in a row that did not bring what they were for.
+    in_vain: usize,
+    last: Option<Instant>,
+    /// Which move is next in the round, and how many were made since the last find.
     turn: usize,
     fruitless: usize,
-    rest: u32,
-    resting: u32,
-    /// Rows per second when the rest began.
-    known_rate: f64,
-    /// Waits in a row that brought nobody.
-    in_vain: usize,
-}
-
-/// A setting by the steps of its knobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Point {
-    /// Rows are 2 to this, or the largest there may be.
-    size: u32,
-    wait: usize,
-    /// Threads left unused.
-    spare: usize,
+    rest: Duration,
+    rests_until: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// The setting in force, before a trial.
-    Before,
-    Trial {
-        before: Score,
+    /// The setting in force.
+    Steady,
+    /// Another one.
+    Trying {
+        trial: Trial,
         point: Point,
-    },
-    /// The setting in force, after it.
-    After {
         before: Score,
-        trial: Score,
-        point: Point,
     },
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Epoch {
-    start: Option<Instant>,
-    batches: usize,
-    rows: usize,
-    riders: usize,
-    late: usize,
-    stayed: Duration,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Score {
-    /// Rows per second.
-    rate: f64,
-    /// Seconds per request.
-    time: f64,
-    /// Share of batches with an answer later than the target.
-    late: f64,
+    /// The one in force, after the other.
+    Comparing {
+        trial: Trial,
+        point: Point,
+        before: Score,
+        tried: Score,
+    },
 }
 
 impl Tuner {
@@ -140,233 +129,269 @@ impl Tuner {
         Self {
             target: adaptive.latency_target,
             largest,
-            current: Point {
-                size: steps(largest),
-                wait: 0,
-                spare: 0,
-            },
-            epoch: Epoch::default(),
-            phase: Phase::Before,
+            current: Point::start(largest),
+            phase: Phase::Steady,
+            slice: Slice::default(),
+            noise: None,
+            pace: Pace::default(),
+            cap: steps(largest as f64),
+            usual: None,
+            rate: 0.0,
+            strange: 0,
+            in_vain: 0,
+            last: None,
             turn: 0,
             fruitless: 0,
-            rest: 1,
-            resting: 0,
-            known_rate: 0.0,
-            in_vain: 0,
+            rest: FIRST_REST,
+            rests_until: None,
         }
     }
 
     /// What is in force, or on trial.
     pub(crate) fn setting(&self, threads: usize) -> Setting {
         let point = match self.phase {
-            Phase::Trial { point, .. } => point,
-            Phase::Before | Phase::After { .. } => self.current,
+            Phase::Trying { point, .. } => point,
+            Phase::Steady | Phase::Comparing { .. } => self.current,
         };
+        let size = self.rows(point.size.min(self.cap));
+        let gather = point.gather.map(|gather| self.rows(gather).min(size));
         Setting {
-            size: 1_usize
-                .checked_shl(point.size)
-                .map_or(self.largest, |size| size.min(self.largest)),
-            wait: WAITS[point.wait].min(self.target / 4),
-            parallel: threads.saturating_sub(point.spare).max(1),
+            size,
+            enough: gather.unwrap_or(1),
+            wait: gather.map_or(Duration::ZERO, |rows| self.wait_for(rows)),
+            parallel: (threads >> point.halved.min(usize::BITS - 1)).max(1),
         }
     }
 
     /// A batch was run.
     pub(crate) fn record(&mut self, now: Instant, ridden: &Ridden, threads: usize) {
-        let alone = ridden.riders == 1 && !self.setting(threads).wait.is_zero();
-        self.in_vain = if alone { self.in_vain + 1 } else { 0 };
-        if self.in_vain >= IN_VAIN {
-            self.current.wait = 0;
-            self.phase = Phase::Before;
-            self.epoch = Epoch::default();
-            self.in_vain = 0;
+        let last = self.last.replace(now);
+        if last.is_some_and(|last| now.saturating_duration_since(last) > PAUSE) {
+            self.start_again();
+        }
+        self.pace.record(now, ridden.rows, ridden.took);
+        if self.has_waited_in_vain(ridden, threads) {
             return;
         }
-        let epoch = &mut self.epoch;
-        let start = *epoch.start.get_or_insert(now);
-        epoch.batches += 1;
-        epoch.rows += ridden.rows;
-        epoch.riders += ridden.riders;
-        epoch.stayed += ridden.stayed;
-        epoch.late += usize::from(ridden.longest > self.target);
-        let length = now.saturating_duration_since(start);
-        let full = epoch.batches >= BATCHES && length >= LEAST;
-        if full || (length >= MOST && epoch.batches > 1) {
-            let score = epoch.score(length);
-            *epoch = Epoch {
-                // The batch that ended the epoch starts the next: rates are counted between ends.
-                start: Some(now),
-                ..Epoch::default()
-            };
-            self.step(score, threads);
+        let usual = self.usual.map_or(0.0, |usual| usual.time);
+        if let Some(score) = self.slice.count(now, ridden, self.target, usual) {
+            self.slice = Slice::default();
+            self.cap = self.cap();
+            self.step(score, now, threads);
         }
     }
 
-    fn step(&mut self, score: Score, threads: usize) {
+    /// Whether so many waits ended with their time that what ruled does so no longer.
+    fn has_waited_in_vain(&mut self, ridden: &Ridden, threads: usize) -> bool {
+        let setting = self.setting(threads);
+        if setting.wait.is_zero() || ridden.rows >= setting.enough {
+            self.in_vain = 0;
+        } else if ridden.longest.saturating_sub(ridden.took) >= setting.wait {
+            self.in_vain += 1;
+        }
         match self.phase {
-            Phase::Before if self.resting > 0 => {
-                self.resting -= 1;
-                if differ(score.rate, self.known_rate) > 2.0 * DRIFT || score.late > MISSED {
-                    self.resting = 0;
-                    self.rest = 1;
-                    self.fruitless = 0;
-                }
+            Phase::Trying { before, .. } if self.in_vain >= IN_VAIN_ON_TRIAL => {
+                self.in_vain = 0;
+                self.slice = Slice::default();
+                self.phase = Phase::Steady;
+                self.usual = Some(before);
+                true
             }
-            Phase::Before => {
-                if let Some(point) = self.next_trial(threads) {
-                    let before = score;
-                    self.phase = Phase::Trial { before, point };
-                } else {
-                    self.lie_down(score);
-                }
+            Phase::Steady | Phase::Comparing { .. } if self.in_vain >= IN_VAIN => {
+                self.start_again();
+                true
             }
-            Phase::Trial { before, point } => {
-                self.phase = Phase::After {
-                    before,
-                    trial: score,
-                    point,
-                }
-            }
-            Phase::After {
-                before,
+            _ => false,
+        }
+    }
+
+    /// Forgets all but what runs take.
+    fn start_again(&mut self) {
+        self.current = Point::start(self.largest);
+        self.phase = Phase::Steady;
+        self.slice = Slice::default();
+        self.noise = None;
+        self.usual = None;
+        self.strange = 0;
+        self.in_vain = 0;
+        self.turn = 0;
+        self.fruitless = 0;
+        self.rest = FIRST_REST;
+        self.rests_until = None;
+    }
+
+    /// A slice has ended.
+    fn step(&mut self, score: Score, now: Instant, threads: usize) {
+        if let Phase::Trying {
+            trial,
+            point,
+            before,
+        } = self.phase
+        {
+            self.phase = Phase::Comparing {
                 trial,
                 point,
+                before,
+                tried: score,
+            };
+            return;
+        }
+        self.rate = score.rate;
+        if self.is_another_load(score) {
+            self.start_again();
+            return;
+        }
+        match self.phase {
+            Phase::Comparing {
+                mut trial,
+                point,
+                before,
+                tried,
             } => {
-                self.phase = Phase::Before;
-                let steady = differ(before.rate, score.rate) < DRIFT;
-                if steady && trial.is_better_than(before) && trial.is_better_than(score) {
-                    self.current = point;
-                    self.fruitless = 0;
-                    self.rest = 1;
-                    // The same direction once more.
-                    self.turn = self.turn.wrapping_sub(1);
-                } else {
-                    self.fruitless += 1;
-                    if self.fruitless >= TRIALS.len() {
-                        self.lie_down(score);
+                let noise = self.noise.unwrap_or(Noise::unseen(score));
+                match trial.turn(before, tried, score, noise) {
+                    Verdict::Open => {
+                        self.phase = Phase::Trying {
+                            trial,
+                            point,
+                            before: score,
+                        };
                     }
+                    Verdict::Better => self.take(point),
+                    Verdict::NotBetter => self.next(score, now, threads),
+                }
+            }
+            _ => {
+                let rests = self.rests_until.is_some_and(|until| now < until);
+                if !rests || score.late > MISSED {
+                    self.rests_until = None;
+                    self.next(score, now, threads);
                 }
             }
         }
     }
 
-    fn lie_down(&mut self, score: Score) {
+    fn take(&mut self, point: Point) {
+        self.current = point;
+        self.phase = Phase::Steady;
+        self.usual = None;
         self.fruitless = 0;
-        self.known_rate = score.rate;
-        self.resting = self.rest;
+        self.rest = FIRST_REST;
+        // The same direction once more.
+        self.turn = self.turn.wrapping_sub(1);
+    }
+
+    /// Whether this slice and the one before it are of another load than the usual one.
+    fn is_another_load(&mut self, score: Score) -> bool {
+        let noise = *self.noise.get_or_insert(Noise::unseen(score));
+        let Some(usual) = self.usual else {
+            self.usual = Some(score);
+            return false;
+        };
+        let limit = OTHER.max(4.0 * noise.of_rate());
+        let limit_of_time = (2.0 * OTHER).max(4.0 * noise.of_time());
+        let rate = gain(score.rate, usual.rate).abs();
+        let time = gain(score.time, usual.time).abs();
+        let each = gain(score.each, usual.each).abs();
+        let is_strange = rate > limit || time > limit_of_time || each > OTHER;
+        if is_strange {
+            self.strange += 1;
+        } else {
+            self.strange = 0;
+            let noise = self.noise.get_or_insert(noise);
+            noise.learn(score, usual);
+            self.usual = Some(score.after(usual));
+        }
+        self.strange > 1
+    }
+
+    /// Tries the next setting, or rests when none is left of this round.
+    fn next(&mut self, score: Score, now: Instant, threads: usize) {
+        self.phase = Phase::Steady;
+        if score.present < 1.0 {
+            // Most requests meet nobody.
+            self.current.gather = None;
+            return;
+        }
+        while self.fruitless < MOVES.len() {
+            let step = MOVES[self.turn % MOVES.len()];
+            self.turn = self.turn.wrapping_add(1);
+            self.fruitless += 1;
+            let point = self.current.with(step, score, threads);
+            if let Some(point) = point.filter(|point| self.may_try(*point, score)) {
+                self.phase = Phase::Trying {
+                    trial: Trial::default(),
+                    point,
+                    before: score,
+                };
+                return;
+            }
+        }
+        self.fruitless = 0;
+        self.rests_until = Some(now + self.rest);
         self.rest = (self.rest * 2).min(LONGEST_REST);
     }
 
-    /// The next setting to try, beside the one in force; `None` when none is left of this round.
-    fn next_trial(&mut self, threads: usize) -> Option<Point> {
-        for _ in 0..TRIALS.len() {
-            let trial = TRIALS[self.turn % TRIALS.len()];
-            self.turn = self.turn.wrapping_add(1);
-            let here = self.current;
-            let point = match trial {
-                Trial::FewerAtOnce => Point {
-                    spare: here.spare + 1,
-                    ..here
-                },
-                Trial::MoreAtOnce => Point {
-                    spare: here.spare.wrapping_sub(1),
-                    ..here
-                },
-                Trial::LongerWait => Point {
-                    wait: here.wait + 1,
-                    ..here
-                },
-                Trial::MuchLongerWait => Point {
-                    wait: here.wait + 3,
-                    ..here
-                },
-                Trial::ShorterWait => Point {
-                    wait: here.wait.wrapping_sub(1),
-                    ..here
-                },
-                Trial::NoWait => Point { wait: 0, ..here },
-                Trial::Smaller => Point {
-                    size: here.size.wrapping_sub(1),
-                    ..here
-                },
-                Trial::Larger => Point {
-                    size: here.size.saturating_add(1),
-                    ..here
-                },
-            };
-            let possible = point.spare < threads.max(1)
-                && point.wait < WAITS.len()
-                && WAITS[point.wait] <= self.target / 4
-                && point.size <= steps(self.largest);
-            if possible && point != here {
-                return Some(point);
-            }
-            self.fruitless += 1;
-        }
-        None
+    /// What a trial may cost is bounded: as many rows as are there come in the time that requests
+    /// take, so that to gather twice as many makes them take three times as long at worst. And a
+    /// hundredth of the target is nothing.
+    fn may_try(&self, point: Point, seen: Score) -> bool {
+        let there = seen.present * seen.each;
+        let nothing = self.target.as_secs_f64() / 100.0 * seen.rate;
+        let is_bearable = |gather| self.rows(gather) as f64 <= nothing.max(2.0 * there);
+        let is_more = point.gather > self.current.gather;
+        point.size <= self.cap && (!is_more || point.gather.is_none_or(is_bearable))
+    }
+
+    /// As long as so many rows take to come.
+    fn wait_for(&self, rows: usize) -> Duration {
+        let seconds = PATIENCE * rows as f64 / self.rate.max(1e-3);
+        Duration::try_from_secs_f64(seconds)
+            .map_or(self.longest_wait(), |wait| wait.min(self.longest_wait()))
+    }
+
+    /// The rest of the target is for the run, and for the one before it.
+    fn longest_wait(&self) -> Duration {
+        self.target / 4
+    }
+
+    fn rows(&self, steps: u32) -> usize {
+        let rows = 1_usize.checked_shl(steps);
+        rows.map_or(self.largest, |rows| rows.min(self.largest))
+    }
+
+    /// The largest size for which the target has room: a request may come when a run has just
+    /// begun, and then waits for two. Where even one row takes longer, what takes twice as long.
+    fn cap(&self) -> u32 {
+        let most = steps(self.largest as f64);
+        let Some(least) = self.run_time(0, most) else {
+            return most;
+        };
+        let room = (self.target / 2).max(2 * least);
+        let fits = |size: &u32| self.run_time(*size, most).is_none_or(|time| time <= room);
+        (0..=most).rev().find(fits).unwrap_or(0)
+    }
+
+    /// What a run of 2 to this rows takes: what it took, or in proportion to a smaller one, which
+    /// is more than it will, or as a larger one.
+    fn run_time(&self, size: u32, most: u32) -> Option<Duration> {
+        let of = |size: u32| self.pace.of(self.rows(size));
+        let smaller = (0..=size).rev().find_map(|less| {
+            let time = of(less)?;
+            Some(time.saturating_mul(1_u32.checked_shl(size - less).unwrap_or(u32::MAX)))
+        });
+        smaller.or_else(|| (size..=most).find_map(of))
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Trial {
-    FewerAtOnce,
-    LongerWait,
-    MuchLongerWait,
-    Smaller,
-    MoreAtOnce,
-    ShorterWait,
-    NoWait,
-    Larger,
-}
-
-const TRIALS: [Trial; 8] = [
-    Trial::FewerAtOnce,
-    Trial::LongerWait,
-    Trial::MuchLongerWait,
-    Trial::Smaller,
-    Trial::MoreAtOnce,
-    Trial::ShorterWait,
-    Trial::NoWait,
-    Trial::Larger,
-];
-
-impl Epoch {
-    fn score(&self, length: Duration) -> Score {
-        let seconds = length.as_secs_f64().max(1e-6);
-        Score {
-            rate: self.rows as f64 / seconds,
-            time: self.stayed.as_secs_f64() / self.riders.max(1) as f64,
-            late: self.late as f64 / self.batches.max(1) as f64,
+impl Point {
+    fn start(largest: usize) -> Self {
+        Self {
+            size: START.min(steps(largest as f64)),
+            gather: None,
+            halved: 0,
         }
     }
-}
-
-impl Score {
-    fn is_better_than(self, other: Self) -> bool {
-        // A late batch in a hundred is what a 99th percentile allows.
-        let (late, other_late) = (self.late.max(0.01), other.late.max(0.01));
-        if (late - other_late).abs() > 0.02 {
-            return late < other_late;
-        }
-        if late > MISSED {
-            // Both miss the target: on the way to it, whatever that costs.
-            return self.time < other.time * (1.0 - 2.0 * MARGIN);
-        }
-        let gain = self.rate / other.rate.max(1e-9) - 1.0;
-        if gain.abs() > MARGIN {
-            return gain > 0.0;
-        }
-        self.time < other.time * (1.0 - 2.0 * MARGIN)
-    }
-}
-
-fn differ(a: f64, b: f64) -> f64 {
-    (a - b).abs() / a.max(b).max(1e-9)
-}
-
-/// The power of two that is at least `size`.
-fn steps(size: usize) -> u32 {
-    size.max(1).next_power_of_two().trailing_zeros()
 }
 
 #[cfg(test)]

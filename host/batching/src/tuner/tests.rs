@@ -1,137 +1,239 @@
-//! The tuner before machines that are formulas.
+//! The tuner's parts, one by one; `crate::sim` has the whole before a machine.
 
+use super::moves::Move;
 use super::*;
 
-const THREADS: usize = 2;
+const THREADS: usize = 4;
 
-/// What a machine does with a setting: rows per second, and seconds from arrival to answer.
-type Plant = fn(Setting) -> (f64, f64);
-
-fn tuner(target: Duration) -> Tuner {
+fn tuner(target: u64) -> Tuner {
     let options = LaneOptions {
         max_batch_size: 256,
         ..LaneOptions::default()
     };
     let adaptive = Adaptive {
-        latency_target: target,
+        latency_target: Duration::from_millis(target),
     };
     Tuner::new(adaptive, &options)
 }
 
-/// Lets the tuner see `seconds` of a plant.
-fn watch(tuner: &mut Tuner, start: Instant, seconds: f64, plant: Plant) -> (Instant, usize) {
-    let end = start + Duration::from_secs_f64(seconds);
-    let (mut now, mut changes, mut last) = (start, 0, tuner.setting(THREADS));
-    while now < end {
-        let setting = tuner.setting(THREADS);
-        changes += usize::from(setting != last);
-        last = setting;
-        let (rate, time) = plant(setting);
-        let rows = 16;
-        now += Duration::from_secs_f64(rows as f64 / rate);
-        let time = Duration::from_secs_f64(time);
-        let ridden = Ridden {
-            rows,
-            riders: rows,
-            took: time / 2,
-            stayed: time * rows as u32,
-            longest: time,
-        };
-        tuner.record(now, &ridden, THREADS);
+fn ridden(rows: usize, took: Duration, longest: Duration) -> Ridden {
+    Ridden {
+        rows,
+        riders: rows,
+        took,
+        stayed: longest * rows as u32,
+        longest,
     }
-    (now, changes)
+}
+
+fn score(rate: f64, time: f64) -> Score {
+    Score {
+        rate,
+        time,
+        late: 0.0,
+        rows: 6.0,
+        each: 1.0,
+        present: rate * time,
+        riders: 400.0,
+    }
+}
+
+const MILLI: Duration = Duration::from_millis(1);
+
+/// Waits for eight rows, which usually take a millisecond to come.
+fn waiting() -> Tuner {
+    let mut tuner = tuner(100);
+    tuner.current.gather = Some(3);
+    tuner.rate = 8_000.0;
+    assert_eq!(tuner.setting(THREADS).wait, 2 * MILLI);
+    tuner
 }
 
 #[test]
-fn takes_the_knobs_where_more_rows_are_run() {
-    let mut tuner = tuner(Duration::from_millis(100));
-    // Best with one batch at a time that waits for a millisecond.
-    let plant: Plant = |setting| {
-        let wait = setting.wait.as_secs_f64() * 1e3;
-        let rate = 20_000.0 / setting.parallel as f64 * (1.0 - 0.3 * (wait - 1.0).abs().min(2.0));
-        (rate, 0.005)
+fn at_first_nobody_waits() {
+    let expected = Setting {
+        size: 32,
+        enough: 1,
+        wait: Duration::ZERO,
+        parallel: THREADS,
     };
-    watch(&mut tuner, Instant::now(), 10.0, plant);
-    assert_eq!(tuner.current.spare, 1);
-    assert_eq!(WAITS[tuner.current.wait], Duration::from_millis(1));
-}
-
-#[test]
-fn waits_for_nothing_when_requests_come_slowly() {
-    let mut tuner = tuner(Duration::from_millis(100));
-    tuner.current.wait = 5;
-    let plant: Plant = |setting| (5_000.0, 0.001 + setting.wait.as_secs_f64());
-    watch(&mut tuner, Instant::now(), 10.0, plant);
-    assert_eq!(tuner.current.wait, 0);
-    assert_eq!(tuner.current.spare, 0);
+    assert_eq!(tuner(100).setting(THREADS), expected);
 }
 
 #[test]
 fn stops_waiting_when_nobody_comes() {
-    let mut tuner = tuner(Duration::from_millis(100));
-    tuner.current.wait = 5;
-    let ridden = Ridden {
-        rows: 1,
-        riders: 1,
-        took: Duration::from_millis(1),
-        stayed: Duration::from_millis(3),
-        longest: Duration::from_millis(3),
-    };
+    let mut tuner = waiting();
     let now = Instant::now();
+    let in_vain = ridden(1, MILLI, 4 * MILLI);
     for _ in 1..IN_VAIN {
-        tuner.record(now, &ridden, THREADS);
+        tuner.record(now, &in_vain, THREADS);
     }
-    assert_eq!(tuner.current.wait, 5);
-    tuner.record(now, &ridden, THREADS);
+    assert!(!tuner.setting(THREADS).wait.is_zero());
+    tuner.record(now, &in_vain, THREADS);
     assert_eq!(tuner.setting(THREADS).wait, Duration::ZERO);
 }
 
 #[test]
-fn the_target_comes_first() {
-    let mut tuner = tuner(Duration::from_millis(20));
-    // The larger the batch, the more rows and the later the answers.
-    let plant: Plant = |setting| {
-        let size = setting.size as f64;
-        (1_000.0 + 10.0 * size, size * 0.000_25)
-    };
-    watch(&mut tuner, Instant::now(), 20.0, plant);
-    let size = tuner.setting(THREADS).size;
-    assert_eq!(size, 64, "the largest power of two within the target");
+fn a_batch_that_was_cut_before_its_time_says_nothing_of_waiting() {
+    let mut tuner = waiting();
+    for _ in 0..2 * IN_VAIN {
+        tuner.record(Instant::now(), &ridden(1, MILLI, MILLI), THREADS);
+    }
+    assert!(!tuner.setting(THREADS).wait.is_zero());
 }
 
 #[test]
-fn rests_when_there_is_nothing_to_find_and_wakes_when_the_load_changes() {
-    let mut tuner = tuner(Duration::from_millis(100));
-    let steady: Plant = |_| (10_000.0, 0.002);
-    let (now, _) = watch(&mut tuner, Instant::now(), 60.0, steady);
-    let (now, changes) = watch(&mut tuner, now, 10.0, steady);
-    assert!(changes < 40, "{changes} changes in ten seconds of rest");
-    // Half as many threads give twice the rows now.
-    let changed: Plant = |setting| (40_000.0 / setting.parallel as f64, 0.002);
-    watch(&mut tuner, now, 10.0, changed);
-    assert_eq!(tuner.current.spare, 1);
+fn a_pause_makes_it_forget() {
+    let mut tuner = waiting();
+    let now = Instant::now();
+    tuner.record(now, &ridden(8, MILLI, MILLI), THREADS);
+    tuner.record(now + PAUSE, &ridden(8, MILLI, MILLI), THREADS);
+    assert!(!tuner.setting(THREADS).wait.is_zero());
+    let later = now + PAUSE * 2 + MILLI;
+    tuner.record(later, &ridden(8, MILLI, MILLI), THREADS);
+    assert_eq!(tuner.setting(THREADS).wait, Duration::ZERO);
 }
 
 #[test]
-fn a_load_that_changes_during_a_trial_proves_nothing() {
-    let mut tuner = tuner(Duration::from_millis(100));
-    let at_first = tuner.current;
-    let start = Instant::now();
-    let mut now = start;
-    // Each epoch brings half as much again as the one before.
-    for epoch in 0..30 {
-        let rate = 1_000.0 * 1.5_f64.powi(epoch);
-        for _ in 0..BATCHES {
-            now += LEAST / BATCHES as u32 + Duration::from_micros(10);
-            let ridden = Ridden {
-                rows: (rate * LEAST.as_secs_f64() / BATCHES as f64) as usize + 1,
-                riders: 1,
-                took: Duration::from_millis(1),
-                stayed: Duration::from_millis(2),
-                longest: Duration::from_millis(2),
-            };
-            tuner.record(now, &ridden, THREADS);
+fn two_slices_of_another_load_make_it_forget() {
+    for other in [
+        score(16_000.0, 0.001),
+        score(8_000.0, 0.003),
+        Score {
+            each: 2.0,
+            ..score(8_000.0, 0.001)
+        },
+    ] {
+        let mut tuner = waiting();
+        for _ in 0..30 {
+            assert!(!tuner.is_another_load(score(8_000.0, 0.001)));
+        }
+        assert!(!tuner.is_another_load(other), "it may be luck");
+        assert!(tuner.is_another_load(other), "{other:?}");
+    }
+}
+
+#[test]
+fn the_target_bounds_what_is_tried() {
+    let mut tuner = tuner(20);
+    let now = Instant::now();
+    // The first run does not count. One row takes a quarter of a millisecond, 32 take eight.
+    for _ in 0..3 {
+        tuner.record(now, &ridden(1, MILLI / 4, MILLI), THREADS);
+        tuner.record(now, &ridden(32, 8 * MILLI, 9 * MILLI), THREADS);
+    }
+    // Two runs of 32 take 16 ms, two of 64 would take 32.
+    assert_eq!(tuner.cap(), 5);
+    // A model that misses it with a single row may take twice as long for many.
+    let mut tuner = self::tuner(1);
+    for _ in 0..3 {
+        tuner.record(now, &ridden(1, 5 * MILLI, 6 * MILLI), THREADS);
+        tuner.record(now, &ridden(16, 8 * MILLI, 9 * MILLI), THREADS);
+    }
+    assert_eq!(tuner.cap(), 4);
+}
+
+#[test]
+fn a_clear_case_needs_one_turn() {
+    let noise = Noise::unseen(score(8_000.0, 0.001));
+    let here = score(8_000.0, 0.001);
+    let table = [
+        (score(9_600.0, 0.005), Verdict::Better),
+        (score(6_400.0, 0.000_5), Verdict::NotBetter),
+        (score(8_400.0, 0.005), Verdict::Open),
+        (score(8_000.0, 0.000_5), Verdict::Open),
+    ];
+    for (tried, expected) in table {
+        let verdict = Trial::default().turn(here, tried, here, noise);
+        assert_eq!(verdict, expected, "{tried:?}");
+    }
+}
+
+/// What a trial comes to whose slices are all alike.
+fn outcome(here: Score, tried: Score) -> (Verdict, usize) {
+    let noise = Noise::unseen(here);
+    let mut trial = Trial::default();
+    for turn in 1..100 {
+        let verdict = trial.turn(here, tried, here, noise);
+        if verdict != Verdict::Open {
+            return (verdict, turn);
         }
     }
-    assert_eq!(tuner.current, at_first);
+    panic!("a trial ends");
+}
+
+#[test]
+fn less_time_decides_where_rows_do_not() {
+    let here = score(8_000.0, 0.001);
+    assert_eq!(outcome(here, score(8_000.0, 0.000_5)), (Verdict::Better, 2));
+    let (verdict, _) = outcome(here, score(8_000.0, 0.002));
+    assert_eq!(verdict, Verdict::NotBetter);
+    let (verdict, _) = outcome(here, here);
+    assert_eq!(verdict, Verdict::NotBetter);
+}
+
+#[test]
+fn what_misses_the_target_is_not_better() {
+    let here = score(8_000.0, 0.001);
+    let late = Score {
+        late: 0.1,
+        ..score(16_000.0, 0.001)
+    };
+    assert_eq!(outcome(here, late), (Verdict::NotBetter, 1));
+    // Unless it is missed already.
+    let missed = Score { late: 0.5, ..here };
+    let late = Score { late: 0.6, ..late };
+    assert_eq!(outcome(missed, late), (Verdict::Better, 1));
+}
+
+#[test]
+fn a_load_that_grows_is_no_gain() {
+    let noise = Noise::unseen(score(8_000.0, 0.001));
+    let at = |rate| score(rate, 0.001);
+    let mut trial = Trial::default();
+    let mut rate = 8_000.0;
+    for _ in 0..4 {
+        let (before, tried, after) = (at(rate), at(rate * 1.2), at(rate * 1.4));
+        let verdict = trial.turn(before, tried, after, noise);
+        assert_ne!(verdict, Verdict::Better);
+        rate *= 1.4;
+    }
+}
+
+#[test]
+fn steps_are_left_out_where_they_change_nothing() {
+    let start = Point::start(256);
+    let seen = score(8_000.0, 0.001);
+    let full = Score { rows: 32.0, ..seen };
+    let with = |step, seen| start.with(step, seen, 2);
+    // Eight is what comes by itself.
+    assert_eq!(with(Move::Gather(1), seen).unwrap().gather, Some(4));
+    assert_eq!(with(Move::NoGathering, seen), None);
+    assert_eq!(with(Move::Exactly, seen), None);
+    assert_eq!(with(Move::MoreAtOnce, seen), None);
+    assert_eq!(with(Move::Larger, seen), None);
+    assert_eq!(with(Move::Smaller, seen), None);
+    assert_eq!(with(Move::Larger, full).unwrap().size, 6);
+    assert_eq!(with(Move::Smaller, full).unwrap().size, 4);
+    let fewer = with(Move::FewerAtOnce, seen).unwrap();
+    assert_eq!(fewer.with(Move::FewerAtOnce, seen, 2), None);
+    assert_eq!(fewer.with(Move::MoreAtOnce, seen, 2), Some(start));
+}
+
+#[test]
+fn a_slice_leaves_out_what_was_begun_before_it() {
+    let mut slice = Slice::default();
+    let (mut now, mut ended) = (Instant::now(), 0);
+    for batch in 1..=100 {
+        now += MILLI;
+        let batch_of = ridden(8, MILLI, 2 * MILLI);
+        if let Some(score) = slice.count(now, &batch_of, 100 * MILLI, 0.010) {
+            assert!((7_900.0..8_100.0).contains(&score.rate), "{score:?}");
+            assert!((15.9..16.1).contains(&score.present), "{score:?}");
+            ended = batch;
+            break;
+        }
+    }
+    // Ten milliseconds, and 24 batches.
+    assert_eq!(ended, 1 + 10 + 24);
 }
