@@ -30,6 +30,8 @@ mod parts;
 mod queue;
 mod ride;
 mod rows;
+#[cfg(test)]
+mod sim;
 mod state;
 mod stats;
 mod task;

@@ -1,0 +1,192 @@
+//! The adaptive mode against every setting of a grid, on the same machine in virtual time.
+
+use super::*;
+use crate::options::Adaptive;
+
+const SIZES: [usize; 5] = [8, 16, 32, 64, 128];
+const MICROS: [u64; 5] = [0, 500, 1_000, 2_000, 5_000];
+const THREADS: [usize; 2] = [1, 2];
+const CLIENTS: [usize; 5] = [1, 4, 16, 64, 256];
+
+/// Which part of the grid's best is asked of the adaptive mode, its trials included.
+const PART: f64 = 0.9;
+/// How long it may take to come to that, from a cold start or after a change.
+const SECONDS: f64 = 2.0;
+
+fn options(size: usize, wait: Duration) -> LaneOptions {
+    LaneOptions {
+        max_batch_size: size,
+        batch_timeout: wait,
+        max_enqueued_batches: 1_000,
+        ..LaneOptions::default()
+    }
+}
+
+fn adaptive(world: World) -> Sim {
+    let options = LaneOptions {
+        adaptive: Some(Adaptive {
+            latency_target: Duration::from_millis(100),
+        }),
+        ..options(1_024, Duration::ZERO)
+    };
+    Sim::new(world, options, 2)
+}
+
+fn fixed(world: World, size: usize, wait: Duration, threads: usize) -> Report {
+    let mut sim = Sim::new(world, options(size, wait), threads);
+    sim.run(0.1);
+    sim.run(0.3)
+}
+
+/// What does no harm: batches of 32, cut as soon as a thread is free.
+fn plain(world: World) -> Report {
+    fixed(world, 32, Duration::ZERO, 2)
+}
+
+/// What every setting of the grid comes to.
+fn grid(world: World) -> Vec<(String, Report)> {
+    let mut all = Vec::new();
+    for size in SIZES {
+        for micros in MICROS {
+            for threads in THREADS {
+                let report = fixed(world, size, Duration::from_micros(micros), threads);
+                all.push((format!("b{size} t{micros} x{threads}"), report));
+            }
+        }
+    }
+    all
+}
+
+/// The most rows per second, and which setting that was.
+fn fastest(world: World) -> (String, Report) {
+    let rate = |tried: &(String, Report)| tried.1.rows_per_s;
+    let all = grid(world).into_iter();
+    all.max_by(|one, other| rate(one).total_cmp(&rate(other)))
+        .unwrap()
+}
+
+fn show(what: &str, report: &Report) {
+    println!(
+        "  {what}: {:.0} rows/s, p50 {:?}, p99 {:?}, {:.1} rows a run",
+        report.rows_per_s, report.p50, report.p99, report.rows_per_run
+    );
+}
+
+/// Closed loops from a cold start.
+fn keeps_up(world: fn(Load) -> World) {
+    for clients in CLIENTS {
+        let world = world(Load::Closed(clients));
+        let (name, best) = fastest(world);
+        let plain = plain(world);
+        let mut sim = adaptive(world);
+        let (cold, warm) = (sim.run(SECONDS), sim.run(4.0));
+        println!("{clients} clients; the best of the grid is {name}");
+        for (what, report) in [("best", &best), ("plain", &plain)] {
+            show(what, report);
+        }
+        show("cold", &cold);
+        show("warm", &warm);
+        assert!(warm.rows_per_s > PART * best.rows_per_s, "{clients}");
+        assert!(cold.rows_per_s > 0.95 * plain.rows_per_s, "{clients}");
+    }
+}
+
+#[test]
+fn keeps_up_with_the_grid_where_nothing_is_computed() {
+    keeps_up(World::half_plus_two);
+}
+
+#[test]
+fn keeps_up_with_the_grid_where_single_rows_are_dear() {
+    keeps_up(World::cnn);
+}
+
+#[test]
+fn keeps_up_with_the_grid_where_single_rows_are_cheap() {
+    keeps_up(World::cnn_one);
+}
+
+#[test]
+fn keeps_up_with_the_grid_with_sixteen_rows_a_request() {
+    keeps_up(World::cnn_16);
+}
+
+/// What comes at random is served whatever is set, so only the times count. A quarter more than
+/// what waits for nobody is what trials may cost; a batch that nobody waits for can have a longer
+/// tail than one that spares the machine, which the belt cannot see.
+#[test]
+fn answers_in_time_when_requests_come_at_random() {
+    let worlds = [
+        World::half_plus_two,
+        World::cnn,
+        World::cnn_one,
+        World::cnn_16,
+    ];
+    for world in worlds {
+        let closed = world(Load::Closed(256));
+        let half = fastest(closed).1.rows_per_s / closed.rows as f64 / 2.0;
+        let world = world(Load::Open(half));
+        let all = grid(world);
+        let (name, best) = all.iter().min_by_key(|(_, report)| report.p99).unwrap();
+        let plain = plain(world);
+        let mut sim = adaptive(world);
+        let (cold, warm) = (sim.run(SECONDS), sim.run(6.0));
+        println!("{half:.0} requests/s; the best of the grid is {name}");
+        for (what, report) in [("best", best), ("plain", &plain)] {
+            show(what, report);
+        }
+        show("cold", &cold);
+        show("warm", &warm);
+        assert!(warm.rows_per_s > 0.95 * plain.rows_per_s);
+        for report in [cold, warm] {
+            assert!(report.p99 < plain.p99 * 3 / 2, "{report:?}");
+            assert!(report.p99 < best.p99 * 2, "{report:?}");
+        }
+    }
+}
+
+/// One server for all of it: what it learnt from one load must not stand in the next one's way.
+#[test]
+fn follows_every_change_of_the_load() {
+    let closed = Load::Closed;
+    let turns = [
+        ("one client", World::cnn(closed(1)), 0.0),
+        ("many", World::cnn(closed(64)), 0.0),
+        ("one again", World::cnn(closed(1)), 0.0),
+        ("some", World::cnn(closed(16)), 0.0),
+        ("very many", World::cnn(closed(256)), 0.0),
+        ("many", World::cnn(closed(64)), 0.0),
+        ("sixteen rows each", World::cnn_16(closed(64)), 0.0),
+        ("one row each", World::cnn(closed(64)), 0.0),
+        ("many after a pause", World::cnn(closed(64)), 5.0),
+        ("one after a pause", World::cnn(closed(1)), 5.0),
+        ("many, cheap runs", World::half_plus_two(closed(64)), 0.0),
+        ("dear runs", World::cnn(closed(64)), 0.0),
+        ("cheaper runs", World::cnn_one(closed(64)), 0.0),
+        ("few", World::cnn_one(closed(4)), 0.0),
+        ("many, cheap runs", World::half_plus_two(closed(64)), 0.0),
+        ("one", World::half_plus_two(closed(1)), 0.0),
+    ];
+    let mut sim = adaptive(turns[0].1);
+    for (what, world, pause) in turns {
+        if pause > 0.0 {
+            sim.put(Load::Closed(0));
+            sim.run(pause);
+        }
+        sim.turn_to(world);
+        let (name, best) = fastest(world);
+        let (first, then) = (sim.run(SECONDS), sim.run(2.0));
+        println!("{what}; the best of the grid is {name}");
+        show("best", &best);
+        show("first", &first);
+        show("then", &then);
+        assert!(then.rows_per_s > PART * best.rows_per_s, "{what}");
+    }
+}
+
+#[test]
+fn gives_the_same_figures_every_time() {
+    let run = || adaptive(World::cnn(Load::Closed(16))).run(0.5);
+    let (one, other) = (run(), run());
+    assert_eq!((one.rows_per_s, one.p99), (other.rows_per_s, other.p99));
+}
