@@ -122,12 +122,17 @@ struct Common {
 }
 
 impl Common {
-    fn with(mut self, measure: impl FnOnce(&batching::Options<'_>) -> Result<()>) -> Result<()> {
+    /// `seconds` a case, where nothing else is asked for.
+    fn with(
+        mut self,
+        seconds: f64,
+        measure: impl FnOnce(&batching::Options<'_>) -> Result<()>,
+    ) -> Result<()> {
         for path in [&mut self.binary, &mut self.models] {
             // The server wants absolute paths, as the original does.
             *path = absolute(path)?;
         }
-        let default = if self.quick { 1.0 } else { 3.0 };
+        let default = if self.quick { 1.0 } else { seconds };
         measure(&batching::Options {
             binary: &self.binary,
             models: &self.models,
@@ -166,7 +171,7 @@ fn main() -> Result<()> {
             let workload = Workload::find(&models, &workload)?;
             limit::measure(&workload, kernel_threads, time(seconds)?)
         }
-        Part::Batching(common) => common.with(batching::measure),
+        Part::Batching(common) => common.with(3.0, batching::measure),
         Part::Grid {
             common,
             rate,
@@ -176,7 +181,10 @@ fn main() -> Result<()> {
                 name: "adaptive".to_owned(),
                 flags: adaptive.split_whitespace().map(str::to_owned).collect(),
             });
-            common.with(|options| grid::measure(options, adaptive.as_ref(), rate))
+            // More than two hundred cases.
+            common.with(2.0, |options| {
+                grid::measure(options, adaptive.as_ref(), rate)
+            })
         }
         Part::Peers {
             common,
@@ -189,7 +197,7 @@ fn main() -> Result<()> {
                 scripts: &scripts,
                 environments: &environments,
             };
-            common.with(|options| peers::measure(options, places, &only))
+            common.with(3.0, |options| peers::measure(options, places, &only))
         }
     }
 }
