@@ -117,7 +117,7 @@ impl Sim {
         let lane = Lane::new(ServableId::new("m", 1), &Signatures::new(), options);
         let load = world.load;
         let mut sim = Self {
-            random: Random::new(1),
+            random: Random::new(world.seed),
             start: Instant::now(),
             now: 0.0,
             cores: Cores::new(world.cores),

@@ -300,7 +300,7 @@ impl Tuner {
             self.strange = 0;
             let noise = self.noise.get_or_insert(noise);
             noise.learn(score, usual);
-            self.usual = Some(score.after(usual));
+            self.usual = Some(score.after(usual, *noise));
         }
         self.strange > 1
     }

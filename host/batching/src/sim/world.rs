@@ -33,6 +33,8 @@ pub(crate) struct World {
     /// Seconds that others use a core for at a time, and leave it alone, on average; 0 where
     /// there are none.
     pub(crate) others: [f64; 2],
+    /// Of the random numbers.
+    pub(crate) seed: u64,
     /// By how much of it work is shorter or longer.
     pub(crate) jitter: f64,
 }
@@ -53,6 +55,7 @@ impl World {
             wake: 40.0 * MICROS,
             run: |_| 18.0 * MICROS,
             others: [0.0; 2],
+            seed: 1,
             jitter: 0.5,
         }
     }

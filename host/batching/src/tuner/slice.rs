@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Ridden;
+use super::trial::{Noise, gain};
 
 /// A slice has at least so many batches: with fewer, one more or less is a large part of it.
 pub(super) const BATCHES: usize = 24;
@@ -96,12 +97,17 @@ impl Slice {
 }
 
 impl Score {
-    /// This, and a little of what was before.
-    pub(super) fn after(self, before: Self) -> Self {
+    /// This, and a little of what was before; of rates and times that are far off, only the
+    /// direction counts.
+    pub(super) fn after(self, before: Self, noise: Noise) -> Self {
         let mix = |before: f64, now: f64| before + RENEWED * (now - before);
+        let near = |before: f64, now: f64, far: f64| {
+            let far = RENEWED * far;
+            before * (RENEWED * gain(now, before)).clamp(-far, far).exp()
+        };
         Self {
-            rate: mix(before.rate, self.rate),
-            time: mix(before.time, self.time),
+            rate: near(before.rate, self.rate, noise.far_rate()),
+            time: near(before.time, self.time, noise.far_time()),
             late: mix(before.late, self.late),
             rows: mix(before.rows, self.rows),
             each: mix(before.each, self.each),

@@ -162,6 +162,50 @@ fn outcome(here: Score, tried: Score) -> (Verdict, usize) {
     panic!("a trial ends");
 }
 
+/// A setting in force at 8,000 rows per second, and what a trial of another comes to, turn by turn.
+fn turns(noise: Noise, tried: &[Score]) -> Vec<Verdict> {
+    let here = score(8_000.0, 0.001);
+    let mut trial = Trial::default();
+    let turn = |tried: &Score| trial.turn(here, *tried, here, noise);
+    tried.iter().map(turn).collect()
+}
+
+/// Slices that differ by a hundredth, every fourth of which somebody else made a fifth slower.
+fn disturbed() -> Noise {
+    let usual = score(8_000.0, 0.001);
+    let mut noise = Noise::unseen(usual);
+    for slice in 0..200 {
+        let rate = if slice % 4 == 0 { 6_400.0 } else { 8_080.0 };
+        noise.learn(score(rate, 0.001), usual);
+    }
+    noise
+}
+
+#[test]
+fn one_slice_that_somebody_else_slowed_decides_nothing() {
+    use Verdict::{Better, Open};
+    let (good, slowed) = (score(8_600.0, 0.005), score(7_400.0, 0.005));
+    let verdicts = turns(disturbed(), &[slowed, good, good, good, good]);
+    // By the mean it would be no better.
+    assert_eq!(verdicts[..2], [Open, Open], "{verdicts:?}");
+    assert_eq!(verdicts[3], Better, "{verdicts:?}");
+    let lucky = score(8_900.0, 0.005);
+    assert_eq!(turns(disturbed(), &[lucky]), [Open]);
+}
+
+#[test]
+fn where_requests_come_at_random_more_time_is_for_nothing() {
+    let here = score(8_000.0, 0.001);
+    let slower = score(8_000.0, 0.002);
+    // Before anything is known they may.
+    assert_eq!(turns(Noise::unseen(here), &[slower]), [Verdict::NotBetter]);
+    let mut steady = Noise::unseen(here);
+    for _ in 0..50 {
+        steady.learn(here, here);
+    }
+    assert_eq!(turns(steady, &[slower]), [Verdict::Open]);
+}
+
 #[test]
 fn less_time_decides_where_rows_do_not() {
     let here = score(8_000.0, 0.001);
