@@ -49,6 +49,19 @@ pub(crate) fn start(filter: Option<&str>) -> Result<Option<LogCapture>, String> 
     Ok(capture)
 }
 
+/// Logs what a worker says to standard error, which is the server's and which the
+/// server makes lines of its own log of.
+pub(crate) fn start_in_worker() {
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .event_format(Layout)
+        .with_max_level(Level::INFO)
+        .with_writer(std::io::stderr)
+        .finish();
+    // Fails when there is one already: then whoever set it gets the lines.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
 struct Layout;
 
 impl<S, N> FormatEvent<S, N> for Layout

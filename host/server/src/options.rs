@@ -2,6 +2,7 @@
 //! wiring; it knows neither how a flag is written nor what is done with it.
 
 mod model_batching;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -87,6 +88,9 @@ impl StrictShapes {
 }
 
 pub(crate) use model_batching::ModelBatching;
+pub(crate) use workers::{
+    ModelSessions, ModelWorkers, OneModelSession, WorkerDevice, WorkerOptions, Workers,
+};
 
 /// Settings of models, as flags have them: `name:key=value:key=value`, several with commas
 /// between them. Each name, and each key of a name, comes once; `set` takes a key and its value.
@@ -241,6 +245,9 @@ pub struct ServeOptions {
     pub check_method_names: bool,
     pub exit_on_failed_start: bool,
     pub model_limits: ModelLimits,
+    pub workers: Workers,
+    pub model_workers: ModelWorkers,
+    pub model_sessions: ModelSessions,
     pub log_filter: Option<String>,
     // What the platform config file says and no flag can.
     pub platform: Option<PlatformOptions>,
@@ -327,6 +334,9 @@ impl Default for ServeOptions {
             tensor_content: false,
             check_method_names: false,
             model_limits: ModelLimits::default(),
+            workers: Workers::default(),
+            model_workers: ModelWorkers::default(),
+            model_sessions: ModelSessions::default(),
             log_filter: None,
             platform: None,
         }

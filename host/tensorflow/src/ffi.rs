@@ -23,7 +23,7 @@ macro_rules! opaque {
     };
 }
 
-opaque! { TF_Graph TF_Library TF_Operation TF_Session TF_SessionOptions TF_Status TF_Tensor }
+opaque! { TF_DeviceList TF_Graph TF_Library TF_Operation TF_Session TF_SessionOptions TF_Status TF_Tensor }
 
 /// Bytes with their length; of `TF_Buffer` all fields are public.
 #[repr(C)]
@@ -129,6 +129,13 @@ api! {
         *mut TF_Buffer,
         *mut TF_Status,
     );
+
+    TF_SessionListDevices: fn(*mut TF_Session, *mut TF_Status) -> *mut TF_DeviceList;
+    TF_DeleteDeviceList: fn(*mut TF_DeviceList);
+    TF_DeviceListCount: fn(*const TF_DeviceList) -> c_int;
+    TF_DeviceListName: fn(*const TF_DeviceList, c_int, *mut TF_Status) -> *const c_char;
+    TF_DeviceListType: fn(*const TF_DeviceList, c_int, *mut TF_Status) -> *const c_char;
+    TF_DeviceListMemoryBytes: fn(*const TF_DeviceList, c_int, *mut TF_Status) -> i64;
 
     TF_NewTensor: fn(
         c_int,

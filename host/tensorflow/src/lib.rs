@@ -16,6 +16,7 @@
 
 mod abort;
 mod describe;
+mod devices;
 mod feed;
 mod fetch;
 mod fetch_sets;
@@ -38,6 +39,7 @@ mod together;
 mod trace;
 
 pub use describe::{MetaGraph, describe};
+pub use devices::Device;
 pub use feed::CopyCount;
 pub use find::{Lookup, NotFound, Wanted};
 pub use library::{Library, OpenError};

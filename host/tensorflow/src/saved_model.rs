@@ -18,6 +18,7 @@ use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest};
 use tensorgate_types::{Deadline, Error, Result, Signatures};
 
 use crate::describe::{self, Described};
+use crate::devices::Device;
 use crate::feed::{CopyCount, CopyCounters, Feeds};
 use crate::fetch::Fetched;
 use crate::fetch_sets::FetchSets;
@@ -176,6 +177,14 @@ impl SavedModel {
     /// What was copied on the way to TensorFlow since the model was loaded.
     pub fn copied(&self) -> CopyCount {
         self.copied.read()
+    }
+
+    /// What its session can compute on.
+    ///
+    /// # Errors
+    /// Whatever TensorFlow says.
+    pub fn devices(&self) -> Result<Vec<Device>> {
+        self.session.devices()
     }
 
     /// How many sets of outputs, other than all of a signature's, TensorFlow keeps an executor

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use tensorgate_types::{Error, Result};
 
+use crate::devices::{self, Device};
 use crate::feed::Feeds;
 use crate::fetch::Fetched;
 use crate::ffi::{Api, TF_Buffer, TF_Graph, TF_Output, TF_Session, TF_SessionOptions, TF_Tensor};
@@ -72,6 +73,12 @@ impl Session {
         };
         status.check()?;
         Ok(meta_graph)
+    }
+
+    /// What it can compute on.
+    pub(crate) fn devices(&self) -> Result<Vec<Device>> {
+        // SAFETY: the session was loaded, or there would be no model to ask; it lives for the call.
+        unsafe { devices::of_session(self.api, self.session) }
     }
 
     /// Output `index` of `operation` in the graph.

@@ -12,6 +12,7 @@ mod inspect;
 mod serve;
 mod serve_flags;
 mod usage;
+mod worker;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -65,6 +66,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         "serve" => serve::as_tensorgate(rest),
         "inspect" => inspect::run(rest),
         "version" => serve::version(rest),
+        "worker" => worker::run(rest),
         "--version" | "-V" => {
             print(concat!("tensorgate ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS

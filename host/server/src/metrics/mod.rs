@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! requests, runs, loads, warm-ups --> cells --\
-//! sandbox, run pool, belt, shelf, budget -- asked ---> registry --> text --> page
+//! sandbox, run pool, belt, shelf, workers, budget -- asked ---> registry --> text --> page
 //! ```
 //!
 //! Names, labels and buckets of TensorFlow Serving's metrics are its own; ours begin with
@@ -19,6 +19,7 @@ mod registry;
 mod requests;
 mod runtime;
 mod text;
+mod workers;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(crate) use page::{MetricsPage, metrics_path};
 pub(crate) use registry::{Cells, Registry};
 pub(crate) use requests::{Api, Ended, Entrypoint, Requests};
 pub(crate) use runtime::{Loads, Runs, WarmUps};
+pub(crate) use workers::watch_workers;
 
 /// All metrics of a server.
 pub(crate) struct Metrics {

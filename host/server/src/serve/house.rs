@@ -12,7 +12,7 @@ use tensorgate_tensorflow::Tracer;
 use tensorgate_types::{Error, ErrorCode};
 
 use crate::metrics::{
-    BatchObserver, Metrics, watch_belt, watch_run_pool, watch_sandbox, watch_shelf,
+    BatchObserver, Metrics, watch_belt, watch_run_pool, watch_sandbox, watch_shelf, watch_workers,
 };
 use crate::options::ServeOptions;
 use crate::profiler::Profiler;
@@ -52,10 +52,15 @@ impl House {
         started: Instant,
     ) -> Result<Self, Error> {
         let request_logs = request_logs(options, &served.models, metrics)?;
-        let pool = run_pool(options)?;
-        let press = press(&pool, batching.as_ref(), metrics)?;
-        let factory = ModelFactory::new(options, batching, Arc::clone(metrics))?;
+        let threads = Threads::of(options, batching.as_ref());
+        let pool = run_pool(options, threads.run)?;
+        let press = press(&pool, batching.as_ref(), threads.batch, metrics)?;
+        let asked = threads.sum();
+        let factory = ModelFactory::new(options, batching, Arc::clone(metrics), asked)?;
         let tracer = tracer(options, &factory);
+        if let Some(workers) = factory.workers() {
+            watch_workers(&metrics.registry, workers);
+        }
         let outcomes = Arc::new(Outcomes::new(Arc::clone(metrics)));
         let warm_up = options.enable_model_warmup.then(|| {
             let (press, outcomes) = (press.clone(), Arc::clone(&outcomes));
@@ -71,14 +76,7 @@ impl House {
         // While the system's loader opens the library it lets nobody start a thread or enter the
         // sandbox. So the component comes after it, beside the loads of models, and only the
         // directories are looked at meanwhile.
-        let library = async {
-            let library = tokio::task::spawn_blocking(move || factory.open()).await;
-            let library =
-                library.map_err(|error| Error::internal("libtensorflow").with_source(error))??;
-            let path = library.path().display();
-            tracing::info!("Using TensorFlow {} from {path}", library.version());
-            Ok::<_, Error>(())
-        };
+        let library = open_library(factory);
         let Served { models, text } = served;
         let names = names(options, &models);
         let entries = models.iter().map(|model| model.entry.clone()).collect();
@@ -231,6 +229,18 @@ impl House {
     }
 }
 
+/// Opens TensorFlow's library, where it is needed in this process.
+async fn open_library(factory: ModelFactory) -> Result<(), Error> {
+    let library = tokio::task::spawn_blocking(move || factory.open()).await;
+    let library =
+        library.map_err(|error| Error::internal("libtensorflow").with_source(error))??;
+    if let Some(library) = library {
+        let path = library.path().display();
+        tracing::info!("Using TensorFlow {} from {path}", library.version());
+    }
+    Ok(())
+}
+
 fn settings(options: &ServeOptions) -> Settings {
     Settings {
         tensor_content: options.tensor_content,
@@ -239,6 +249,11 @@ fn settings(options: &ServeOptions) -> Settings {
 }
 
 fn tracer(options: &ServeOptions, factory: &ModelFactory) -> Option<Tracer> {
+    if let Some(workers) = factory.workers() {
+        let count = workers.count();
+        tracing::info!("Models run in {count} workers; the profiler sees no runs there");
+        return None;
+    }
     options.enable_profiler.then(|| {
         tracing::info!("Profiler service is enabled");
         factory.tracer()
@@ -249,17 +264,19 @@ fn tracer(options: &ServeOptions, factory: &ModelFactory) -> Option<Tracer> {
 fn press(
     pool: &Arc<RunPool>,
     batching: Option<&Batching>,
+    threads: usize,
     metrics: &Arc<Metrics>,
 ) -> Result<Press, Error> {
     let belt = match batching {
-        Some(batching) => Some(batching.belt(BatchObserver(Arc::clone(metrics)))?),
+        Some(batching) => Some(batching.belt(threads, BatchObserver(Arc::clone(metrics)))?),
         None => None,
     };
     Ok(Press::new(Arc::clone(pool), belt))
 }
 
-fn run_pool(options: &ServeOptions) -> Result<Arc<RunPool>, Error> {
-    RunPool::new(run_pool_options(options))
+fn run_pool(options: &ServeOptions, threads: usize) -> Result<Arc<RunPool>, Error> {
+    let queue = options.run_queue;
+    RunPool::new(RunPoolOptions { threads, queue })
         .map(Arc::new)
         .map_err(|error| Error::internal("cannot start run threads").with_source(error))
 }
@@ -267,6 +284,11 @@ fn run_pool(options: &ServeOptions) -> Result<Arc<RunPool>, Error> {
 /// The names of the models; what else flags name is warned of.
 fn names(options: &ServeOptions, models: &[ServedModel]) -> Vec<String> {
     let names: Vec<String> = models.iter().map(|model| model.name().to_owned()).collect();
+    for name in options.model_workers.names() {
+        if !names.iter().any(|model| model == name) {
+            tracing::warn!("--model_workers names the model {name}, which is not served");
+        }
+    }
     for name in options.strict_shapes.unknown(&names) {
         tracing::warn!("--strict_shapes names the model {name}, which is not served");
     }
@@ -333,13 +355,30 @@ fn manager_options(options: &ServeOptions) -> ManagerOptions {
     }
 }
 
-fn run_pool_options(options: &ServeOptions) -> RunPoolOptions {
-    let defaults = RunPoolOptions::default();
-    RunPoolOptions {
-        threads: match options.run_threads {
-            0 => defaults.threads,
-            threads => threads,
-        },
-        queue: options.run_queue,
+/// The threads that ask something of models, and so of workers.
+struct Threads {
+    run: usize,
+    batch: usize,
+    /// Those that load and unload; each supervisor asks too.
+    manage: usize,
+}
+
+impl Threads {
+    fn of(options: &ServeOptions, batching: Option<&Batching>) -> Self {
+        let workers = options.workers.0.len();
+        let manager = manager_options(options);
+        Self {
+            run: match options.run_threads {
+                // Enough for all workers to be busy while some threads wait for one of them.
+                0 => RunPoolOptions::default().threads.max(2 * workers),
+                threads => threads,
+            },
+            batch: batching.map_or(0, |batching| batching.threads(workers)),
+            manage: manager.num_load_threads + manager.num_unload_threads + 2,
+        }
+    }
+
+    fn sum(&self) -> usize {
+        self.run + self.batch + self.manage
     }
 }

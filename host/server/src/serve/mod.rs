@@ -23,7 +23,7 @@ use crate::logging;
 use crate::metrics::{Metrics, MetricsPage, metrics_path, watch_budget};
 use crate::options::{Manner, ServeOptions};
 use crate::wiring::{
-    Batching, Served, ServedError, check_thread_pools, library_version, served_models,
+    Away, Batching, Served, ServedError, check_thread_pools, library_version, served_models,
     with_platform,
 };
 
@@ -45,6 +45,7 @@ pub(crate) fn run(options: &ServeOptions, manner: Manner, ignored: &[&str]) -> R
     for flag in ignored {
         tracing::warn!("--{flag} has no effect yet");
     }
+    Away::check(options)?;
     let told = with_platform(options).and_then(|options| {
         check_thread_pools(&options)?;
         let batching = Batching::new(&options)?;

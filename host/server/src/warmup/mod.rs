@@ -264,7 +264,7 @@ impl<F: ServableFactory<Servable = MeasuredModel>> ServableFactory for WarmingFa
     fn load(&self, id: &ServableId, path: &Path) -> Result<MeasuredModel, Error> {
         let model = self.factory.load(id, path)?;
         if let Some(warm_up) = &self.warm_up {
-            warm_up.warm(id, path, &Arc::new(model.clone()))?;
+            warm_up.warm(id, path, &Arc::new(model.warming()))?;
         }
         Ok(model)
     }

@@ -68,15 +68,32 @@ impl Batching {
         }))
     }
 
-    /// The belt, with its threads.
+    /// Batches at once. Unless the operator says how many, there are enough for `workers`.
+    pub(crate) fn threads(&self, workers: usize) -> usize {
+        let defaults = BeltOptions::default();
+        let said = self.parameters.num_batch_threads.map(size);
+        if let Some(threads) = said.filter(|threads| *threads < workers) {
+            tracing::warn!(
+                "num_batch_threads is {threads}, so that {threads} of the {workers} workers can \
+                 be busy at a time"
+            );
+        }
+        said.unwrap_or(defaults.threads.max(workers))
+    }
+
+    /// The belt, with so many threads.
     ///
     /// # Errors
     /// When the system gives no more threads.
-    pub(crate) fn belt(&self, observer: impl Observer) -> Result<Arc<Belt<Rider>>, Error> {
+    pub(crate) fn belt(
+        &self,
+        threads: usize,
+        observer: impl Observer,
+    ) -> Result<Arc<Belt<Rider>>, Error> {
         let defaults = BeltOptions::default();
         let parameters = &self.parameters;
         let options = BeltOptions {
-            threads: parameters.num_batch_threads.map_or(defaults.threads, size),
+            threads,
             thread_name: parameters
                 .thread_pool_name
                 .clone()

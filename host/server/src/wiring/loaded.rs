@@ -1,5 +1,5 @@
-//! A version of a model, as the shelf holds it: a SavedModel, or a TensorFlow Lite model where those
-//! are preferred.
+//! A version of a model, as the shelf holds it: a SavedModel, a TensorFlow Lite model where those
+//! are preferred, or either of them in workers.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tensorgate_engine::{NamedTensors, Predictor, RunRequest};
 use tensorgate_tensorflow::{LiteLibrary, LiteModel, Lookup, SavedModel, Wanted};
 use tensorgate_types::{Error, Result, Signatures};
+use tensorgate_workers::FleetModel;
 
 use crate::options::ServeOptions;
 
@@ -25,6 +26,7 @@ const MAX_INTERPRETERS: usize = 4096;
 pub(crate) enum LoadedModel {
     Saved(SavedModel),
     Lite(LiteModel),
+    Away(Arc<FleetModel>),
 }
 
 impl LoadedModel {
@@ -32,7 +34,43 @@ impl LoadedModel {
         match self {
             Self::Saved(model) => model,
             Self::Lite(model) => model,
+            Self::Away(model) => &**model,
         }
+    }
+
+    /// Whether TensorFlow has nothing to do with it.
+    pub(crate) fn is_lite(&self) -> bool {
+        match self {
+            Self::Saved(_) => false,
+            Self::Lite(_) => true,
+            // Sessions have devices.
+            Self::Away(model) => model.devices().is_empty(),
+        }
+    }
+
+    /// What runs it on all workers that have it, where it is on workers.
+    pub(crate) fn everywhere(&self) -> Option<Arc<dyn Predictor>> {
+        match self {
+            Self::Saved(_) | Self::Lite(_) => None,
+            Self::Away(model) => Some(Arc::new(Everywhere(Arc::clone(model)))),
+        }
+    }
+}
+
+/// A model whose runs are made on every worker that has it.
+struct Everywhere(Arc<FleetModel>);
+
+impl Predictor for Everywhere {
+    fn signatures(&self) -> &Signatures {
+        self.0.signatures()
+    }
+
+    fn signature_defs(&self) -> &[(String, Bytes)] {
+        self.0.signature_defs()
+    }
+
+    fn run(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
+        self.0.run_everywhere(request)
     }
 }
 

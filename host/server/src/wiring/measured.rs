@@ -21,6 +21,8 @@ pub(crate) struct MeasuredModel {
     metrics: Option<Arc<Metrics>>,
     /// None when its requests are run one by one.
     lane: Option<Arc<Lane>>,
+    /// What runs it on all workers that have it, where it is on workers.
+    everywhere: Option<Arc<dyn Predictor>>,
 }
 
 impl MeasuredModel {
@@ -29,12 +31,27 @@ impl MeasuredModel {
             model: Arc::new(model),
             metrics,
             lane: None,
+            everywhere: None,
         }
     }
 
     /// The same, with its requests batched.
     pub(crate) fn with_lane(self, lane: Option<Arc<Lane>>) -> Self {
         Self { lane, ..self }
+    }
+
+    /// The same, with something that runs it on all workers that have it.
+    pub(crate) fn with_everywhere(self, everywhere: Option<Arc<dyn Predictor>>) -> Self {
+        Self { everywhere, ..self }
+    }
+
+    /// The same for a warm-up: each run is made on all workers that have it.
+    pub(crate) fn warming(&self) -> Self {
+        let mut warming = self.clone();
+        if let Some(everywhere) = &self.everywhere {
+            warming.model = Arc::clone(everywhere);
+        }
+        warming
     }
 }
 

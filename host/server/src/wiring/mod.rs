@@ -2,9 +2,11 @@
 //!
 //! **Invariant:** only here does one room's trait meet another room's type.
 
+mod away;
 mod batching;
 mod gateway;
 mod loaded;
+mod local;
 mod management;
 mod measured;
 mod models;
@@ -13,9 +15,12 @@ mod press;
 mod reload;
 mod served;
 mod session;
+mod sessions;
 mod telemetry;
 mod tensorflow;
+mod worker;
 
+pub(crate) use away::Away;
 pub(crate) use batching::Batching;
 pub(crate) use gateway::{EdgeHandler, load_gateway, sandbox};
 pub(crate) use management::Manageable;
@@ -27,3 +32,4 @@ pub(crate) use reload::Reloader;
 pub(crate) use served::{Served, ServedError, ServedModel, logging, served_models};
 pub(crate) use telemetry::{Outcomes, Reports};
 pub(crate) use tensorflow::{ModelFactory, library_version};
+pub(crate) use worker::work;

@@ -1,54 +1,50 @@
-//! What the shelf loads: SavedModels, by TensorFlow.
+//! What the shelf loads: SavedModels, by TensorFlow, here or in workers.
 //!
 //! The library takes a while to open, and the shelf need not wait for it to look at directories:
 //! loads wait instead, on the shelf's own threads.
-//!
-//! **Ordering:** while a library of this size is opened, the system's loader starts no thread. So
-//! [`ModelFactory::open`] comes after everything that starts threads of its own.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tensorgate_core::ServableFactory;
 use tensorgate_engine::Predictor as _;
-use tensorgate_tensorflow::{
-    Library, Lookup, SavedModelLoader, Scheduling, Tracer, Wanted, capture_logs,
-};
-use tensorgate_types::{Error, ErrorCode, ServableId};
-use tracing::{info, warn};
+use tensorgate_tensorflow::{Library, Scheduling, Tracer, capture_logs};
+use tensorgate_types::{Error, ServableId};
+use tracing::info;
 
 use crate::metrics::Metrics;
-use crate::options::ServeOptions;
+use crate::options::{ModelSessions, ServeOptions};
 
-use super::loaded::{Lite, LoadedModel};
+use super::away::Away;
+use super::loaded::LoadedModel;
+use super::local::{LocalLoader, lookup};
 use super::session::{parallelism, session_config};
+use super::sessions::HowSession;
 use super::{Batching, MeasuredModel};
 
-/// Where libtensorflow is, when no flag says it.
-const VARIABLE: &str = "TENSORGATE_LIBTENSORFLOW";
+/// Where models are loaded.
+#[derive(Debug, Clone)]
+enum Place {
+    Here(Box<LocalLoader>),
+    Workers(Away),
+}
 
-/// Loads models as soon as the library is open. Clones share it.
+/// Loads models as soon as there is something to load them with. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct ModelFactory {
-    lookup: Lookup,
-    /// Loaded with the library, before any model.
-    op_libraries: Vec<PathBuf>,
+    place: Place,
+    sessions: HowSession,
+    of_models: ModelSessions,
     tags: Vec<String>,
-    session_config: Vec<u8>,
-    scheduling: Scheduling,
-    tracer: Tracer,
-    /// Set where TensorFlow Lite models are preferred.
-    lite: Option<Lite>,
     metrics: Arc<Metrics>,
     /// None where nothing is batched.
     batching: Option<Batching>,
-    /// Set once, by whoever opens the library; loads wait for it.
-    loader: Arc<OnceLock<Result<SavedModelLoader, Error>>>,
 }
 
 impl ModelFactory {
-    /// A factory whose loads wait until [`open`](Self::open) has been called.
+    /// A factory whose loads wait until [`open`](Self::open) has been called. Workers will be
+    /// asked `threads` things at a time.
     ///
     /// # Errors
     /// When flags contradict each other.
@@ -56,78 +52,61 @@ impl ModelFactory {
         options: &ServeOptions,
         batching: Option<Batching>,
         metrics: Arc<Metrics>,
+        threads: usize,
     ) -> Result<Self, Error> {
-        Ok(Self {
-            lookup: lookup(options),
-            op_libraries: options.custom_op_libraries.clone(),
-            tags: options.saved_model_tags.clone(),
-            session_config: session_config(options)?,
+        let sessions = HowSession {
+            config: session_config(options)?,
             scheduling: scheduling(options),
-            tracer: Tracer::default(),
-            lite: if options.prefer_tflite_model {
-                Some(Lite::new(options)?)
-            } else {
-                None
-            },
+        };
+        let place = if options.workers.0.is_empty() {
+            Place::Here(Box::new(LocalLoader::new(options)?))
+        } else {
+            Place::Workers(Away::new(options, threads)?)
+        };
+        Ok(Self {
+            place,
+            sessions,
+            of_models: options.model_sessions.clone(),
+            tags: options.saved_model_tags.clone(),
             metrics,
             batching,
-            loader: Arc::default(),
         })
     }
 
-    /// Sees the runs of all SavedModels that are loaded.
+    /// Sees the runs of all SavedModels that are loaded here.
     pub(crate) fn tracer(&self) -> Tracer {
-        self.tracer.clone()
+        match &self.place {
+            Place::Here(loader) => loader.tracer(),
+            Place::Workers(_) => Tracer::default(),
+        }
     }
 
-    /// Opens the library, for all clones. Blocks for as long as that takes.
+    /// The workers, where there are any.
+    pub(crate) fn workers(&self) -> Option<&Away> {
+        match &self.place {
+            Place::Here(_) => None,
+            Place::Workers(away) => Some(away),
+        }
+    }
+
+    /// Opens the library, for all clones; none where only workers need it. Blocks for as long as
+    /// that takes.
     ///
     /// # Errors
     /// Why it cannot be opened; loads fail for the same reason from then on.
-    pub(crate) fn open(&self) -> Result<Library, Error> {
-        let loader = self.loader.get_or_init(|| {
-            let library = Library::find(&self.lookup)
-                .map_err(|error| Error::failed_precondition(error.to_string()))?;
-            load_ops(library, &self.op_libraries)?;
-            Ok(SavedModelLoader {
-                library,
-                tags: self.tags.clone(),
-                session_config: self.session_config.clone(),
-                scheduling: self.scheduling,
-                tracer: self.tracer.clone(),
-            })
-        });
-        match loader {
-            Ok(loader) => Ok(loader.library),
-            Err(error) => Err(error.clone()),
+    pub(crate) fn open(&self) -> Result<Option<Library>, Error> {
+        match &self.place {
+            Place::Here(loader) => loader.open().map(Some),
+            Place::Workers(_) => Ok(None),
         }
     }
-}
 
-impl ModelFactory {
-    fn load_model(&self, path: &Path) -> Result<LoadedModel, Error> {
-        if let Some(lite) = &self.lite
-            && let Some(file) = Lite::file_in(path)
-        {
-            let loaded = lite.load(&file);
-            match loaded {
-                // It is preferred, and not the only one: what LiteRT cannot compute at all,
-                // TensorFlow does. A damaged file is an error whatever lies beside it.
-                Err(error)
-                    if error.code() == ErrorCode::Unimplemented
-                        && path.join("saved_model.pb").is_file() =>
-                {
-                    warn!(
-                        "Serving the SavedModel in {} in the place of its model.tflite: {}",
-                        path.display(),
-                        error.message()
-                    );
-                }
-                loaded => return Ok(LoadedModel::Lite(loaded?)),
-            }
+    fn load_model(&self, id: &ServableId, path: &Path) -> Result<LoadedModel, Error> {
+        let how = self.sessions.of_model(self.of_models.of(&id.name));
+        match &self.place {
+            Place::Here(loader) => loader.load(path, how),
+            Place::Workers(away) => away.load(id, path, &how),
         }
-        let loader = self.loader.wait().as_ref().map_err(Error::clone)?;
-        loader.load(path).map(LoadedModel::Saved)
     }
 }
 
@@ -135,15 +114,15 @@ impl ServableFactory for ModelFactory {
     type Servable = MeasuredModel;
 
     fn load(&self, id: &ServableId, path: &Path) -> Result<MeasuredModel, Error> {
-        if self.lite.is_none() {
+        if let Place::Here(loader) = &self.place {
             // A load is not slow because the library is not open yet.
-            self.loader.wait();
+            loader.wait();
         }
         info!("Reading SavedModel from: {}", path.display());
         let start = Instant::now();
-        let loaded = self.load_model(path);
+        let loaded = self.load_model(id, path);
         // What TensorFlow counts are its own loads and runs, and not those of others.
-        let is_lite = matches!(loaded, Ok(LoadedModel::Lite(_)));
+        let is_lite = loaded.as_ref().is_ok_and(LoadedModel::is_lite);
         let metrics = (!is_lite).then(|| Arc::clone(&self.metrics));
         if let Some(metrics) = &metrics {
             let took = start.elapsed();
@@ -160,27 +139,15 @@ impl ServableFactory for ModelFactory {
             );
         }
         let model = loaded?;
+        let everywhere = model.everywhere();
         let lane = match &self.batching {
             Some(batching) => batching.lane(id, path, model.signatures())?,
             None => None,
         };
-        Ok(MeasuredModel::new(model, metrics).with_lane(lane))
+        Ok(MeasuredModel::new(model, metrics)
+            .with_lane(lane)
+            .with_everywhere(everywhere))
     }
-}
-
-fn load_ops(library: Library, paths: &[PathBuf]) -> Result<(), Error> {
-    for path in paths {
-        let ops = library
-            .load_ops(path)
-            .map_err(|error| Error::failed_precondition(error.to_string()))?;
-        let path = path.display();
-        if ops.is_empty() {
-            warn!(%path, "a library of operations registers none");
-        } else {
-            info!(%path, "Loaded the operations {}", ops.join(", "));
-        }
-    }
-    Ok(())
 }
 
 /// The version of the library that would be used.
@@ -190,15 +157,6 @@ pub(crate) fn library_version(options: &ServeOptions) -> Result<String, String> 
     Library::find(&lookup(options))
         .map(|library| library.version().to_owned())
         .map_err(|error| error.to_string())
-}
-
-fn lookup(options: &ServeOptions) -> Lookup {
-    let environment = std::env::var_os(VARIABLE).map(PathBuf::from);
-    Lookup::for_this_process(
-        Wanted::TensorFlow,
-        options.libtensorflow.clone(),
-        environment,
-    )
 }
 
 /// Whoever asks for several threads for operations side by side gets TensorFlow's pool of them.

@@ -85,6 +85,9 @@ mod tests {
                 "address" => "127.0.0.1",
                 "limits" => "m:concurrency=1",
                 "settings" => "m:weight=2",
+                "workers" => "cpu",
+                "model=workers" => "m:workers=0",
+                "sessions" => "m:xla_level=1",
                 _ => "77",
             };
             let mut options = ServeOptions::default();

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::options::{ModelBatching, ModelLimits, StrictShapes, list};
+use crate::options::{
+    ModelBatching, ModelLimits, ModelSessions, ModelWorkers, StrictShapes, Workers, list,
+};
 
 use super::super::flag::Value;
 use super::{Row, acts, count, path, threads};
@@ -204,6 +206,38 @@ pub(crate) const OWN: &[Row] = &[
          models with commas between them; `*` is any model that is not named. More requests at a \
          time than that are answered with 429; longer bodies with 413, longer gRPC messages with \
          RESOURCE_EXHAUSTED.",
+    ),
+    acts(
+        "workers",
+        "",
+        Value::Other("workers", |o, v| {
+            Workers::parse(v).map(|workers| o.workers = workers)
+        }),
+        "Processes that run models in the place of the server: `cpu`, or `gpu:0` and so on, with \
+         commas between them. Each may have settings of its own: \
+         `gpu:0:memory_fraction=0.5:allow_growth=true:intra_op_parallelism=2`; a `cpu` has only \
+         the last. Empty to run models in the server.",
+    ),
+    acts(
+        "model_workers",
+        "",
+        Value::Other("model=workers", |o, v| {
+            ModelWorkers::parse(v).map(|workers| o.model_workers = workers)
+        }),
+        "Which workers have a model: `name:workers=0+2`, several models with commas between them; \
+         `*` is any model that is not named. Without it each model is on every worker, and a \
+         batch goes to the one that has least to do.",
+    ),
+    acts(
+        "model_sessions",
+        "",
+        Value::Other("sessions", |o, v| {
+            ModelSessions::parse(v).map(|sessions| o.model_sessions = sessions)
+        }),
+        "How a model's sessions differ from the others': \
+         `name:inter_op_parallelism=4:xla_level=1` or one of the two, several models with commas \
+         between them; `*` is any model that is not named. The threads are the model's own; the \
+         level is TensorFlow's `global_jit_level`, from 0 for off to 2.",
     ),
     acts(
         "log_filter",

@@ -1,0 +1,180 @@
+//! Models in workers: which workers there are, and what each of them is told.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+
+use prost::Message as _;
+use tensorgate_types::{Error, Result, ServableId};
+use tensorgate_workers::{Fleet, Lodging, Program, WorkerSpec, WorkerStatus};
+
+use crate::options::{ModelWorkers, ServeOptions, WorkerDevice, WorkerOptions};
+
+use super::loaded::LoadedModel;
+use super::sessions::HowSession;
+use super::worker::{ModelTold, WorkerTold};
+
+/// The command of this program that makes it a worker.
+pub(crate) const COMMAND: &str = "worker";
+
+/// The variable that hides GPUs from a process, and the one that says how they are counted.
+const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
+const ORDER: &str = "CUDA_DEVICE_ORDER";
+
+/// The workers. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Away {
+    fleet: Arc<Fleet>,
+    workers: Vec<WorkerOptions>,
+    of_models: ModelWorkers,
+}
+
+impl Away {
+    /// Workers as flags ask for them; their processes are started when there are models. `threads`
+    /// things will be asked at a time.
+    ///
+    /// # Errors
+    /// When they cannot be together, or the system gives no threads.
+    pub(super) fn new(options: &ServeOptions, threads: usize) -> Result<Self> {
+        let workers = options.workers.0.clone();
+        let visible = std::env::var(VISIBLE).ok();
+        let is_ordered = std::env::var_os(ORDER).is_some();
+        let specs: Result<Vec<WorkerSpec>> = workers
+            .iter()
+            .map(|worker| {
+                let env = environment(worker.device, visible.as_deref(), is_ordered)?;
+                Ok(WorkerSpec {
+                    device: worker.device.to_string(),
+                    settings: WorkerTold::of(options, worker).encode_to_vec().into(),
+                    launch: Box::new(Program {
+                        args: vec![COMMAND.to_owned()],
+                        env,
+                    }),
+                })
+            })
+            .collect();
+        let fleet = Fleet::new(specs?, threads)
+            .map_err(|error| Error::internal("cannot start workers").with_source(error))?;
+        Ok(Self {
+            fleet: Arc::new(fleet),
+            workers,
+            of_models: options.model_workers.clone(),
+        })
+    }
+
+    /// What can be said against what flags say of workers, before anything is started.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT`, with what it is.
+    pub(crate) fn check(options: &ServeOptions) -> Result<()> {
+        let count = options.workers.0.len();
+        let problem = options.workers.problem();
+        match problem.or_else(|| options.model_workers.problem(count)) {
+            None => Ok(()),
+            Some(problem) => Err(Error::invalid_argument(problem)),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// A look at each.
+    pub(crate) fn status(&self) -> Vec<WorkerStatus> {
+        self.fleet.status()
+    }
+
+    /// Loads a version on the workers that it is meant for.
+    pub(super) fn load(
+        &self,
+        id: &ServableId,
+        path: &Path,
+        how: &HowSession,
+    ) -> Result<LoadedModel> {
+        let chosen = self.of_models.of(&id.name, self.workers.len());
+        let lodgings = chosen.into_iter().map(|worker| Lodging {
+            worker,
+            how: ModelTold::of(&how.on_worker(&self.workers[worker]))
+                .encode_to_vec()
+                .into(),
+        });
+        let model = self.fleet.load(&id.to_string(), path, lodgings.collect())?;
+        Ok(LoadedModel::Away(Arc::new(model)))
+    }
+}
+
+/// What makes a process see one GPU, or none. `visible` is what the server itself may see: a
+/// container or a cluster gives it some of the machine's, and its workers get of these.
+fn environment(
+    device: WorkerDevice,
+    visible: Option<&str>,
+    is_ordered: bool,
+) -> Result<BTreeMap<String, OsString>> {
+    let mut variables = BTreeMap::new();
+    let seen = match device {
+        WorkerDevice::Cpu => "-1".to_owned(),
+        WorkerDevice::Gpu(number) => {
+            if !is_ordered {
+                // As nvidia-smi counts them, and not by how fast they are.
+                variables.insert(ORDER.to_owned(), "PCI_BUS_ID".into());
+            }
+            match visible {
+                None => number.to_string(),
+                Some(visible) => nth(visible, number).ok_or_else(|| {
+                    Error::invalid_argument(format!(
+                        "--workers names {device}, and the server may see the GPUs \
+                         '{visible}' ({VISIBLE})"
+                    ))
+                })?,
+            }
+        }
+    };
+    variables.insert(VISIBLE.to_owned(), seen.into());
+    Ok(variables)
+}
+
+/// What the variable has at this place. CUDA reads it up to the first thing that names no GPU.
+fn nth(visible: &str, number: u32) -> Option<String> {
+    visible
+        .split(',')
+        .map(str::trim)
+        .take_while(|name| !name.is_empty() && !name.starts_with('-'))
+        .nth(number as usize)
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(device: WorkerDevice, visible: Option<&str>) -> Result<String> {
+        let variables = environment(device, visible, true)?;
+        Ok(variables[VISIBLE].to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn a_worker_sees_its_gpu_alone() {
+        let gpu = WorkerDevice::Gpu;
+        assert_eq!(seen(WorkerDevice::Cpu, Some("0,1")).unwrap(), "-1");
+        assert_eq!(seen(gpu(3), None).unwrap(), "3");
+        assert_eq!(seen(gpu(1), Some("2, 5")).unwrap(), "5");
+        assert_eq!(seen(gpu(0), Some("GPU-8932f937")).unwrap(), "GPU-8932f937");
+        for (number, visible) in [(2, "0,1"), (0, ""), (0, "-1"), (1, "0,-1,1")] {
+            let error = seen(gpu(number), Some(visible)).unwrap_err();
+            let words = format!("--workers names gpu:{number}, and the server may see the GPUs");
+            assert!(error.message().starts_with(&words), "{error}");
+        }
+    }
+
+    #[test]
+    fn gpus_are_counted_as_everybody_counts_them_unless_somebody_says_how() {
+        let order = |is_ordered| {
+            let variables = environment(WorkerDevice::Gpu(0), None, is_ordered).unwrap();
+            variables.get(ORDER).cloned()
+        };
+        assert_eq!(order(false), Some("PCI_BUS_ID".into()));
+        assert_eq!(order(true), None);
+    }
+}
