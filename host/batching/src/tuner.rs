@@ -62,6 +62,8 @@ const START: u32 = 5;
 const IN_VAIN: usize = 8;
 /// The same for a setting on trial: it is given up.
 const IN_VAIN_ON_TRIAL: usize = 2;
+/// Batches of a trial that take too long, before it is given up.
+const TOO_DEAR: usize = 3;
 /// How long a wait may be, in times that so many rows usually take to come: half of the usual
 /// rate is no reason to break off.
 const PATIENCE: f64 = 2.0;
@@ -96,6 +98,8 @@ pub(crate) struct Tuner {
     strange: usize,
     /// Waits in a row that did not bring what they were for.
     in_vain: usize,
+    /// Batches of this trial that took too long.
+    too_dear: usize,
     last: Option<Instant>,
     /// Which move is next in the round, and how many were made since the last find.
     turn: usize,
@@ -139,6 +143,7 @@ impl Tuner {
             rate: 0.0,
             strange: 0,
             in_vain: 0,
+            too_dear: 0,
             last: None,
             turn: 0,
             fruitless: 0,
@@ -166,11 +171,13 @@ impl Tuner {
     /// A batch was run.
     pub(crate) fn record(&mut self, now: Instant, ridden: &Ridden, threads: usize) {
         let last = self.last.replace(now);
-        if last.is_some_and(|last| now.saturating_duration_since(last) > PAUSE) {
+        // A run that takes long is no pause.
+        let idle = last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        if idle.saturating_sub(ridden.took) > PAUSE {
             self.start_again();
         }
         self.pace.record(now, ridden.rows, ridden.took);
-        if self.has_waited_in_vain(ridden, threads) {
+        if self.has_failed(ridden, threads) {
             return;
         }
         let usual = self.usual.map_or(0.0, |usual| usual.time);
@@ -181,8 +188,9 @@ impl Tuner {
         }
     }
 
-    /// Whether so many waits ended with their time that what ruled does so no longer.
-    fn has_waited_in_vain(&mut self, ridden: &Ridden, threads: usize) -> bool {
+    /// Whether what rules is at once seen to be wrong: a trial is given up, and what is in force
+    /// is forgotten.
+    fn has_failed(&mut self, ridden: &Ridden, threads: usize) -> bool {
         let setting = self.setting(threads);
         if setting.wait.is_zero() || ridden.rows >= setting.enough {
             self.in_vain = 0;
@@ -190,19 +198,33 @@ impl Tuner {
             self.in_vain += 1;
         }
         match self.phase {
-            Phase::Trying { before, .. } if self.in_vain >= IN_VAIN_ON_TRIAL => {
-                self.in_vain = 0;
-                self.slice = Slice::default();
-                self.phase = Phase::Steady;
-                self.usual = Some(before);
-                true
+            Phase::Trying { before, .. } => {
+                self.too_dear += usize::from(self.is_too_dear(ridden, before));
+                let failed = self.in_vain >= IN_VAIN_ON_TRIAL || self.too_dear >= TOO_DEAR;
+                if failed {
+                    self.slice = Slice::default();
+                    self.phase = Phase::Steady;
+                    self.usual = Some(before);
+                    (self.in_vain, self.too_dear) = (0, 0);
+                }
+                failed
             }
-            Phase::Steady | Phase::Comparing { .. } if self.in_vain >= IN_VAIN => {
-                self.start_again();
-                true
+            Phase::Steady | Phase::Comparing { .. } => {
+                self.too_dear = 0;
+                let failed = self.in_vain >= IN_VAIN;
+                if failed {
+                    self.start_again();
+                }
+                failed
             }
-            _ => false,
         }
+    }
+
+    /// Whether a batch on trial was later than the target, or than `may_try` promises.
+    fn is_too_dear(&self, ridden: &Ridden, before: Score) -> bool {
+        let mean = ridden.stayed.as_secs_f64() / ridden.riders.max(1) as f64;
+        let promised = 3.0 * before.time + PATIENCE * self.nothing().as_secs_f64();
+        mean > promised || (ridden.longest > self.target && before.late <= MISSED)
     }
 
     /// Forgets all but what runs take.
@@ -214,6 +236,7 @@ impl Tuner {
         self.usual = None;
         self.strange = 0;
         self.in_vain = 0;
+        self.too_dear = 0;
         self.turn = 0;
         self.fruitless = 0;
         self.rest = FIRST_REST;
@@ -318,7 +341,7 @@ impl Tuner {
             self.turn = self.turn.wrapping_add(1);
             self.fruitless += 1;
             let point = self.current.with(step, score, threads);
-            if let Some(point) = point.filter(|point| self.may_try(*point, score)) {
+            if let Some(point) = point.filter(|point| self.may_try(*point, score, threads)) {
                 self.phase = Phase::Trying {
                     trial: Trial::default(),
                     point,
@@ -335,11 +358,16 @@ impl Tuner {
     /// What a trial may cost is bounded: as many rows as are there come in the time that requests
     /// take, so that to gather twice as many makes them take three times as long at worst. And a
     /// hundredth of the target is nothing.
-    fn may_try(&self, point: Point, seen: Score) -> bool {
+    /// What could not serve what comes, however large its batches, would only make a queue.
+    fn may_try(&self, point: Point, seen: Score, threads: usize) -> bool {
         let there = seen.present * seen.each;
-        let nothing = self.target.as_secs_f64() / 100.0 * seen.rate;
+        let nothing = self.nothing().as_secs_f64() * seen.rate;
         let is_bearable = |gather| self.rows(gather) as f64 <= nothing.max(2.0 * there);
         let is_more = point.gather > self.current.gather;
+        let is_less = point.size < self.current.size || point.halved > self.current.halved;
+        if is_less && self.capacity(point, threads) < seen.rate {
+            return false;
+        }
         point.size <= self.cap && (!is_more || point.gather.is_none_or(is_bearable))
     }
 
@@ -348,6 +376,20 @@ impl Tuner {
         let seconds = PATIENCE * rows as f64 / self.rate.max(1e-3);
         Duration::try_from_secs_f64(seconds)
             .map_or(self.longest_wait(), |wait| wait.min(self.longest_wait()))
+    }
+
+    /// Rows per second in full batches, as far as runs tell.
+    fn capacity(&self, point: Point, threads: usize) -> f64 {
+        let run = self.run_time(point.size, steps(self.largest as f64));
+        let parallel = (threads >> point.halved.min(usize::BITS - 1)).max(1);
+        run.map_or(f64::INFINITY, |run| {
+            parallel as f64 * self.rows(point.size) as f64 / run.as_secs_f64().max(1e-9)
+        })
+    }
+
+    /// A wait that nobody notices.
+    fn nothing(&self) -> Duration {
+        self.target / 100
     }
 
     /// The rest of the target is for the run, and for the one before it.

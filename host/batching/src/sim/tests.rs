@@ -23,10 +23,12 @@ fn options(size: usize, wait: Duration) -> LaneOptions {
 }
 
 fn adaptive(world: World) -> Sim {
+    aiming_at(world, Duration::from_millis(100))
+}
+
+fn aiming_at(world: World, latency_target: Duration) -> Sim {
     let options = LaneOptions {
-        adaptive: Some(Adaptive {
-            latency_target: Duration::from_millis(100),
-        }),
+        adaptive: Some(Adaptive { latency_target }),
         ..options(1_024, Duration::ZERO)
     };
     Sim::new(world, options, 2)
@@ -186,6 +188,30 @@ fn follows_every_change_of_the_load() {
         show("first", &first);
         show("then", &then);
         assert!(then.rows_per_s > PART * best.rows_per_s, "{what}");
+    }
+}
+
+/// Runs that take long to begin, and a load that one thread could not serve: no trial may make a
+/// queue that takes seconds to go away.
+#[test]
+fn trials_keep_to_the_target() {
+    let world = World {
+        run: |rows| 0.010 + 0.000_1 * rows as f64,
+        ..World::cnn(Load::Open(3_000.0))
+    };
+    let mut sim = Sim::new(world, options(32, Duration::ZERO), 2);
+    let plain = sim.run(6.0);
+    show("plain", &plain);
+    for target in [40, 100, 1_000] {
+        let mut sim = aiming_at(world, Duration::from_millis(target));
+        let (cold, warm) = (sim.run(SECONDS), sim.run(6.0));
+        println!("a target of {target} ms");
+        show("cold", &cold);
+        show("warm", &warm);
+        assert!(warm.rows_per_s > 0.95 * plain.rows_per_s, "{warm:?}");
+        for report in [cold, warm] {
+            assert!(report.p99 < plain.p99 * 3 / 2, "{report:?}");
+        }
     }
 }
 

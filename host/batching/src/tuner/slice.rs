@@ -14,8 +14,9 @@ const LEAST: Duration = Duration::from_millis(20);
 /// How much a slice counts for what is usual. A slice in which the load changes is of both loads:
 /// it must not make the next one look usual.
 const RENEWED: f64 = 0.15;
-/// It ends after this long whatever it has seen.
+/// After so long fewer are enough, where runs take long or few requests come.
 pub(super) const MOST: Duration = Duration::from_secs(1);
+const FEWEST: usize = 8;
 
 /// What is counted.
 ///
@@ -77,7 +78,7 @@ impl Slice {
         self.stayed += ridden.stayed;
         let length = now.saturating_duration_since(start);
         let full = self.batches >= BATCHES && self.riders >= RIDERS && length >= LEAST.max(usual);
-        (full || (length >= MOST && self.batches > 1)).then(|| self.score(length))
+        (full || (length >= MOST && self.batches >= FEWEST)).then(|| self.score(length))
     }
 
     fn score(&self, length: Duration) -> Score {

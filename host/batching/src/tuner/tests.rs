@@ -89,7 +89,7 @@ fn a_pause_makes_it_forget() {
     tuner.record(now, &ridden(8, MILLI, MILLI), THREADS);
     tuner.record(now + PAUSE, &ridden(8, MILLI, MILLI), THREADS);
     assert!(!tuner.setting(THREADS).wait.is_zero());
-    let later = now + PAUSE * 2 + MILLI;
+    let later = now + PAUSE * 2 + 3 * MILLI;
     tuner.record(later, &ridden(8, MILLI, MILLI), THREADS);
     assert_eq!(tuner.setting(THREADS).wait, Duration::ZERO);
 }
@@ -131,6 +131,72 @@ fn the_target_bounds_what_is_tried() {
         tuner.record(now, &ridden(16, 8 * MILLI, 9 * MILLI), THREADS);
     }
     assert_eq!(tuner.cap(), 4);
+}
+
+#[test]
+fn what_could_not_serve_the_load_is_not_tried() {
+    let mut tuner = tuner(100);
+    let now = Instant::now();
+    // 32 rows in four milliseconds are 8,000 a second for each thread.
+    for _ in 0..3 {
+        tuner.record(now, &ridden(32, 4 * MILLI, 5 * MILLI), THREADS);
+    }
+    let half = Point {
+        halved: 1,
+        ..tuner.current
+    };
+    assert!(tuner.may_try(half, score(15_000.0, 0.005), THREADS));
+    assert!(!tuner.may_try(half, score(17_000.0, 0.005), THREADS));
+}
+
+#[test]
+fn nobody_is_made_to_wait_for_many_more_than_there_are() {
+    let tuner = tuner(100);
+    let gather = |gather| Point {
+        gather: Some(gather),
+        ..tuner.current
+    };
+    // Five are there at a time; in a millisecond, a hundredth of the target, comes one.
+    let seen = score(1_000.0, 0.005);
+    assert!(tuner.may_try(gather(3), seen, THREADS));
+    assert!(!tuner.may_try(gather(4), seen, THREADS));
+    // One is there, but in a millisecond come eight.
+    let seen = score(8_000.0, 0.000_1);
+    assert!(tuner.may_try(gather(3), seen, THREADS));
+    assert!(!tuner.may_try(gather(4), seen, THREADS));
+}
+
+#[test]
+fn a_trial_that_turns_out_too_dear_is_given_up() {
+    let mut tuner = tuner(100);
+    let before = score(8_000.0, 0.005);
+    tuner.phase = Phase::Trying {
+        trial: Trial::default(),
+        point: Point {
+            halved: 1,
+            ..tuner.current
+        },
+        before,
+    };
+    let now = Instant::now();
+    let bearable = ridden(8, MILLI, 15 * MILLI);
+    let too_long = ridden(8, MILLI, 20 * MILLI);
+    for batch in [bearable, too_long, too_long, bearable] {
+        tuner.record(now, &batch, THREADS);
+        assert_eq!(tuner.setting(THREADS).parallel, THREADS / 2);
+    }
+    tuner.record(now, &too_long, THREADS);
+    assert_eq!(tuner.setting(THREADS).parallel, THREADS);
+}
+
+#[test]
+fn a_long_run_is_no_pause() {
+    let mut tuner = waiting();
+    let now = Instant::now();
+    tuner.record(now, &ridden(8, MILLI, MILLI), THREADS);
+    let took = PAUSE * 2;
+    tuner.record(now + took, &ridden(8, took, took), THREADS);
+    assert!(!tuner.setting(THREADS).wait.is_zero());
 }
 
 #[test]
