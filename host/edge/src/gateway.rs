@@ -280,7 +280,9 @@ impl Gateway {
         R: Lift + Send + Sync + 'static,
     {
         self.inner.shared.counters.requests.increment();
-        let result = self.admit_and_call(export, arrival, check).await;
+        // Boxed, because what waits round it would else be several times as large, and each layer
+        // is moved when it is made.
+        let result = Box::pin(self.admit_and_call(export, arrival, check)).await;
         if let Err(error) = &result {
             self.inner.shared.counters.count(error);
         }
