@@ -59,14 +59,7 @@ pub(crate) fn measure(options: &Options<'_>) -> Result<()> {
         }
         for configuration in configurations {
             let server = bench.serve(options.binary, &workload, configuration)?;
-            let subject = Subject {
-                name: &configuration.name,
-                workload: &workload,
-                process: server.id(),
-                rest: server.address,
-                grpc: server.grpc,
-                counts_copies: true,
-            };
+            let subject = Subject::of(&configuration.name, &workload, &server);
             sweep(&mut bench, subject, rows, clients, name == "cnn")?;
             server.stop()?;
         }

@@ -34,6 +34,20 @@ pub(crate) struct Subject<'a> {
     pub(crate) counts_copies: bool,
 }
 
+impl<'a> Subject<'a> {
+    /// One of our own servers.
+    pub(crate) fn of(name: &'a str, workload: &'a Workload, server: &Server) -> Self {
+        Self {
+            name,
+            workload,
+            process: server.id(),
+            rest: server.address,
+            grpc: server.grpc,
+            counts_copies: true,
+        }
+    }
+}
+
 /// One way of asking.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask {

@@ -159,14 +159,7 @@ impl Asker<'_, '_> {
             .bench
             .serve(self.options.binary, self.workload, configuration)?;
         let cold = format!("{}, cold", configuration.name);
-        let mut subject = Subject {
-            name: &cold,
-            workload: self.workload,
-            process: server.id(),
-            rest: server.address,
-            grpc: server.grpc,
-            counts_copies: true,
-        };
+        let mut subject = Subject::of(&cold, self.workload, &server);
         let mut ask = Ask {
             over: Over::Grpc,
             rows: 1,

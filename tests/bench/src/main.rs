@@ -13,6 +13,7 @@ mod findings;
 mod grid;
 mod limit;
 mod load;
+mod pair;
 mod peer;
 mod peers;
 mod plot;
@@ -33,8 +34,9 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser};
 use tensorgate_tensorflow::{Library, Lookup, SavedModel, SavedModelLoader, Wanted};
 
-use crate::bench::Configuration;
-use crate::workload::Workload;
+use crate::bench::{Ask, Configuration};
+use crate::load::Arrivals;
+use crate::workload::{Over, Workload};
 
 /// Benchmarks of the whole server.
 #[derive(Debug, Parser)]
@@ -67,6 +69,8 @@ enum Part {
     },
     /// Ours with and without batching, against the limit.
     Batching(Common),
+    /// One load on several configurations or binaries of ours, in turns.
+    Pair(Pair),
     /// Every setting of the batching parameters against the adaptive mode.
     Grid {
         #[command(flatten)]
@@ -144,6 +148,47 @@ impl Common {
     }
 }
 
+/// One load on several servers.
+#[derive(Debug, Args)]
+struct Pair {
+    #[command(flatten)]
+    common: Common,
+    /// Another binary, which runs with the same configurations; may be repeated.
+    #[arg(long)]
+    against: Vec<PathBuf>,
+    /// The model: cnn, echo or half_plus_two.
+    #[arg(long, default_value = "echo")]
+    workload: String,
+    #[arg(long, value_enum, default_value = "grpc")]
+    over: Over,
+    /// Rows of a request.
+    #[arg(long, default_value_t = 1)]
+    rows: usize,
+    #[arg(long, default_value_t = 64)]
+    clients: usize,
+    /// Requests per second of an open loop; a closed loop where not given.
+    #[arg(long)]
+    rate: Option<f64>,
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+impl Pair {
+    fn measure(self) -> Result<()> {
+        let against: Result<Vec<_>> = self.against.iter().map(|path| absolute(path)).collect();
+        let against = against?;
+        let ask = Ask {
+            over: self.over,
+            rows: self.rows,
+            clients: self.clients,
+            arrivals: self.rate.map_or(Arrivals::Closed, Arrivals::Open),
+        };
+        self.common.with(1.5, |options| {
+            pair::measure(options, &against, &self.workload, ask, self.rounds)
+        })
+    }
+}
+
 fn main() -> Result<()> {
     match Part::parse() {
         Part::Request {
@@ -172,6 +217,7 @@ fn main() -> Result<()> {
             limit::measure(&workload, kernel_threads, time(seconds)?)
         }
         Part::Batching(common) => common.with(3.0, batching::measure),
+        Part::Pair(pair) => pair.measure(),
         Part::Grid {
             common,
             rate,

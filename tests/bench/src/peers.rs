@@ -67,14 +67,7 @@ fn ours(bench: &mut Bench, options: &Options<'_>, workload: &Workload) -> Result
         let mut client = Client::connect(server.address)?;
         let (_, body) = client.send(&asked)?;
         scores = numbers_in(body)?;
-        let subject = Subject {
-            name: &configuration.name,
-            workload,
-            process: server.id(),
-            rest: server.address,
-            grpc: server.grpc,
-            counts_copies: true,
-        };
+        let subject = Subject::of(&configuration.name, workload, &server);
         for over in Over::BOTH {
             for clients in clients(options) {
                 let ask = Ask {

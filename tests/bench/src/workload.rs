@@ -17,7 +17,7 @@ use crate::random::Random;
 use crate::wire::Request;
 
 /// How a request travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Over {
     Rest,
     Grpc,

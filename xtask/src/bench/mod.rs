@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: the figures of docs/benchmarks.md, on this machine.
 //!
 //! All parts are built with the features of the whole workspace, so that they share what is
-//! expensive to build. What compares servers (`batching`, `grid`, `peers`) takes long and runs only
-//! when it is asked for by name; it writes its results under `.tensorgate/bench/`.
+//! expensive to build. What compares servers (`batching`, `pair`, `grid`, `peers`) takes long and
+//! runs only when it is asked for by name; it writes its results under `.tensorgate/bench/`.
 
 mod models;
 mod peers;
@@ -23,13 +23,13 @@ use crate::setup;
 const MODEL: &str = "half_plus_two";
 
 /// The parts, for errors.
-const PARTS: &str = "request, grpc, sandbox, parse, batching, grid or peers";
+const PARTS: &str = "request, grpc, sandbox, parse, batching, pair, grid or peers";
 
 /// Runs the part that was asked for, or all of the short ones; what follows `--` goes to the
 /// benchmark.
 pub(crate) fn bench(repo: &Repo, mut arguments: Arguments) -> Result<()> {
     let part = arguments.word();
-    if let Some(part @ ("batching" | "grid" | "peers")) = part.as_deref() {
+    if let Some(part @ ("batching" | "pair" | "grid" | "peers")) = part.as_deref() {
         return servers(repo, part, arguments);
     }
     arguments.finish_own()?;
@@ -58,6 +58,17 @@ fn servers(repo: &Repo, part: &str, mut arguments: Arguments) -> Result<()> {
     let values: &[&str] = match part {
         "grid" => &["--seconds", "--rate", "--adaptive"],
         "peers" => &["--seconds", "--config", "--only"],
+        "pair" => &[
+            "--seconds",
+            "--config",
+            "--against",
+            "--workload",
+            "--over",
+            "--rows",
+            "--clients",
+            "--rate",
+            "--rounds",
+        ],
         _ => &["--seconds", "--config"],
     };
     for name in values {
