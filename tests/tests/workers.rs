@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use tensorgate_tests::models::{BasePath, path};
 use tensorgate_tests::server::{Server, config};
 
@@ -173,6 +174,9 @@ fn memory_goes_back_when_a_worker_has_no_model_any_more() {
     serve(&[other]);
     until("the process is gone, with its memory", || !lives(first));
     assert_eq!(server.post("/v1/models/other:predict", BODY).body, ANSWER);
+    let status = status(&server);
+    assert_eq!(status["workers"][0]["state"], "asleep");
+    assert_eq!(status["workers"][0]["resident_bytes"], Value::Null);
     assert!(
         lives(processes(&server, 1)[0]),
         "the other one has its model"
@@ -220,6 +224,69 @@ fn a_worker_for_a_gpu_does_not_compute_on_the_processors() {
     let status = server.wait_for_state("m", "123", "END").body;
     let words = "a worker for gpu:0 has no GPU: TensorFlow has found ";
     assert!(status.contains(words), "{status}");
+}
+
+fn status(server: &Server) -> Value {
+    let answer = server.get("/health/status");
+    assert_eq!(answer.status, 200);
+    serde_json::from_str(&answer.body).expect("JSON")
+}
+
+#[test]
+fn status_says_what_runs_where_and_with_how_much_memory() {
+    const A_SESSION: u64 = 50 << 20;
+    let base = path("half_plus_two");
+    let server = Server::with_model("m", &base, &["--workers=cpu,cpu"]);
+    let status_of = status(&server);
+    assert_eq!(status_of["server"]["pid"], server.id());
+    assert_eq!(status_of["server"]["devices"], json!([]), "it runs none");
+    let available = json!([{ "name": "m", "version": 123, "state": "AVAILABLE" }]);
+    assert_eq!(status_of["models"], available);
+    for number in 0..2 {
+        let worker = &status_of["workers"][number];
+        assert_eq!(worker["worker"], number);
+        assert_eq!(worker["device"], "cpu");
+        assert_eq!(worker["state"], "up");
+        assert_eq!(worker["pid"], processes(&server, number)[0]);
+        let resident = worker["resident_bytes"].as_u64().expect("a number");
+        assert!(resident > A_SESSION, "{resident}");
+        assert_eq!(worker["devices"][0]["kind"], "CPU");
+        assert_eq!(worker["models"][0]["ready"], true);
+        assert_eq!(worker["last_end"], Value::Null);
+    }
+    kill(processes(&server, 0)[0]);
+    until("it has ended and is up again", || {
+        let worker = &status(&server)["workers"][0];
+        let how = "ended with signal: 9 (SIGKILL)";
+        worker["restarts"] == 1 && worker["state"] == "up" && worker["last_end"] == how
+    });
+    let url = format!("--url=http://localhost:{}", server.port());
+    let mut command = tensorgate_tests::server::tensorgate();
+    let output = tensorgate_tests::server::output(command.args(["status", &url]));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    for words in [
+        "AVAILABLE",
+        "MiB",
+        "1 of 1",
+        "worker 0: its process ended with",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let mut command = tensorgate_tests::server::tensorgate();
+    let output = command.args(["status", "--format=json", "--url=http://localhost:1"]);
+    assert_eq!(
+        tensorgate_tests::server::output(output).status.code(),
+        Some(1)
+    );
+}
+
+#[test]
+fn status_has_the_devices_of_a_server_without_workers() {
+    let server = Server::with_model("m", &path("half_plus_two"), &[]);
+    let status = status(&server);
+    assert_eq!(status["workers"], json!([]));
+    assert_eq!(status["server"]["devices"][0]["kind"], "CPU");
 }
 
 #[test]

@@ -30,5 +30,5 @@ pub use fleet::{Fleet, Lodging, WorkerSpec};
 pub use launch::{Launch, Process, Program};
 pub use message::Device;
 pub use model::FleetModel;
-pub use state::{ModelStatus, WorkerStage, WorkerStatus};
+pub use state::{ModelStatus, WorkerStage, WorkerStatus, resident_bytes};
 pub use work::{Hosted, Runtime, end_this_process, inherited_socket, work};

@@ -288,7 +288,8 @@ pub(crate) fn shutting_down() -> Error {
 }
 
 /// What a process has of the machine's memory, if the system says it.
-fn resident_bytes(pid: u32) -> Option<u64> {
+#[must_use]
+pub fn resident_bytes(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status
         .lines()

@@ -11,6 +11,7 @@ mod flag;
 mod inspect;
 mod serve;
 mod serve_flags;
+mod status;
 mod usage;
 mod worker;
 
@@ -35,6 +36,7 @@ usage: tensorgate <command> [--flag=value ...]
 
   serve      serve models; takes the flags of tensorflow_model_server
   inspect    print what a SavedModel takes and gives
+  status     print what a running server runs where, and the memory that it has
   version    print the versions of this program and of TensorFlow
   help       print this, or the help of a command: tensorgate help serve
 
@@ -65,6 +67,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command.as_str() {
         "serve" => serve::as_tensorgate(rest),
         "inspect" => inspect::run(rest),
+        "status" => status::run(rest),
         "version" => serve::version(rest),
         "worker" => worker::run(rest),
         "--version" | "-V" => {
@@ -74,6 +77,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         "help" | "--help" | "-h" => match rest.first().map(String::as_str) {
             Some("serve") => serve::as_tensorgate(&["--help".to_owned()]),
             Some("inspect") => inspect::run(&["--help".to_owned()]),
+            Some("status") => status::run(&["--help".to_owned()]),
             Some("version") => serve::version(&["--help".to_owned()]),
             None | Some("help") => {
                 print(HELP);
@@ -94,7 +98,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn no_command(name: &str) -> String {
-    format!("no command is called {name}: there are serve, inspect, version, help")
+    format!("no command is called {name}: there are serve, inspect, status, version, help")
 }
 
 /// A mistake on the command line of one of our own commands.

@@ -59,7 +59,11 @@ pub(super) async fn ready<H: Handler>(State(door): State<Arc<Door<H>>>) -> Respo
         reason,
         models: door.handler.get().map(H::models).unwrap_or_default(),
     };
-    let text = serde_json::to_string(&report).expect("texts, numbers and lists are JSON");
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    (status, json, text).into_response()
+    (status, json(&report)).into_response()
+}
+
+/// A report as the body of an answer.
+pub(super) fn json<R: Serialize>(report: &R) -> Response {
+    let text = serde_json::to_string(report).expect("texts, numbers and lists are JSON");
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

@@ -27,6 +27,7 @@ mod request_id;
 mod rest;
 mod socket_file;
 mod sockets;
+mod status;
 mod terms;
 mod tls;
 mod tls_clients;
@@ -55,6 +56,9 @@ pub(crate) use grpc::{GrpcOptions, routes as grpc_routes};
 pub(crate) use health::{ModelHealth, ModelsHealth};
 pub(crate) use pace::Pace;
 pub(crate) use sockets::{Listener, Listening};
+pub(crate) use status::{
+    DeviceView, ProcessView, StatusReport, VersionView, WorkerModelView, WorkerView,
+};
 pub(crate) use terms::Terms;
 pub(crate) use tls::acceptor as tls_acceptor;
 pub(crate) use tls_failures::Tls;
@@ -86,6 +90,11 @@ pub(crate) trait Handler: Send + Sync + 'static {
 
     /// The models that do not answer, for whoever asks why.
     fn models(&self) -> ModelsHealth;
+
+    /// What runs where, for whoever asks.
+    fn status(&self) -> StatusReport {
+        StatusReport::default()
+    }
 
     /// Returns when nothing keeps it from being ready, or something does.
     fn until_ready(&self, ready: bool) -> impl Future<Output = ()> + Send;
@@ -238,8 +247,10 @@ impl<H: Handler> Door<H> {
         Router::new()
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready::<H>))
+            .route("/health/status", get(status::status::<H>))
             .route("/v1/health/live", get(health::live))
             .route("/v1/health/ready", get(health::ready::<H>))
+            .route("/v1/health/status", get(status::status::<H>))
             .fallback(rest::handle::<H>)
             .layer(packed_answers())
             .with_state(Arc::clone(self))

@@ -28,6 +28,7 @@ pub(super) struct House {
     manager: Manager<MeasuredModel>,
     engine: EdgeEngine,
     gateway: Gateway,
+    factory: ModelFactory,
     press: Press,
     outcomes: Arc<Outcomes>,
     /// Where the profiler is enabled.
@@ -76,7 +77,7 @@ impl House {
         // While the system's loader opens the library it lets nobody start a thread or enter the
         // sandbox. So the component comes after it, beside the loads of models, and only the
         // directories are looked at meanwhile.
-        let library = open_library(factory);
+        let library = open_library(factory.clone());
         let Served { models, text } = served;
         let names = names(options, &models);
         let entries = models.iter().map(|model| model.entry.clone()).collect();
@@ -116,6 +117,7 @@ impl House {
             manager,
             engine,
             gateway,
+            factory,
             press,
             outcomes,
             tracer,
@@ -138,6 +140,7 @@ impl House {
             manager: self.manager.clone(),
             outcomes: Arc::clone(&self.outcomes),
             profiler: self.tracer.clone().map(Profiler::new),
+            factory: self.factory.clone(),
         }
     }
 

@@ -10,13 +10,13 @@ use tensorgate_edge::{
 };
 use tensorgate_types::{Error, ServableState};
 
-use crate::door::{Handler, ModelHealth, ModelsHealth, Terms};
+use crate::door::{Handler, ModelHealth, ModelsHealth, StatusReport, Terms};
 use crate::files;
 use crate::metrics::{Api, Entrypoint};
 use crate::options::ServeOptions;
 use crate::profiler::{self, Profiler};
 
-use super::{MeasuredModel, Outcomes};
+use super::{MeasuredModel, ModelFactory, Outcomes, status};
 
 /// The component that the binary carries.
 const BUILT_IN: &[u8] = include_bytes!(env!("TENSORGATE_GATEWAY_COMPONENT"));
@@ -32,6 +32,8 @@ pub(crate) struct EdgeHandler {
     pub(crate) outcomes: Arc<Outcomes>,
     /// Answers its own service, where it is enabled.
     pub(crate) profiler: Option<Profiler>,
+    /// Knows where models run.
+    pub(crate) factory: ModelFactory,
 }
 
 impl Handler for EdgeHandler {
@@ -90,6 +92,10 @@ impl Handler for EdgeHandler {
             }
         }
         models
+    }
+
+    fn status(&self) -> StatusReport {
+        status::report(&self.manager, &self.factory)
     }
 
     fn not_ready(&self) -> Option<String> {

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use tensorgate_tensorflow::{Library, Lookup, SavedModelLoader, Tracer, Wanted};
 use tensorgate_types::{Error, ErrorCode, Result};
+use tensorgate_workers::Device;
 use tracing::{info, warn};
 
 use crate::options::ServeOptions;
@@ -30,6 +31,8 @@ pub(super) struct LocalLoader {
     lite: Option<Lite>,
     /// Set once, by whoever opens the library; loads wait for it.
     library: Arc<OnceLock<Result<Library>>>,
+    /// Set by the first SavedModel: a process has the same for all.
+    devices: Arc<OnceLock<Vec<Device>>>,
 }
 
 impl LocalLoader {
@@ -49,6 +52,7 @@ impl LocalLoader {
                 None
             },
             library: Arc::default(),
+            devices: Arc::default(),
         })
     }
 
@@ -111,7 +115,22 @@ impl LocalLoader {
             scheduling: how.scheduling,
             tracer: self.tracer.clone(),
         };
-        loader.load(path).map(LoadedModel::Saved)
+        let model = loader.load(path)?;
+        if self.devices.get().is_none() {
+            let devices = model.devices()?.into_iter().map(|device| Device {
+                name: device.name,
+                kind: device.kind,
+                memory_bytes: device.memory_bytes,
+            });
+            // Somebody may have been quicker, with the same.
+            let _ = self.devices.set(devices.collect());
+        }
+        Ok(LoadedModel::Saved(model))
+    }
+
+    /// What sessions can compute on; empty before the first one.
+    pub(super) fn devices(&self) -> Vec<Device> {
+        self.devices.get().cloned().unwrap_or_default()
     }
 }
 

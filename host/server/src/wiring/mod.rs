@@ -16,6 +16,7 @@ mod reload;
 mod served;
 mod session;
 mod sessions;
+mod status;
 mod telemetry;
 mod tensorflow;
 mod worker;

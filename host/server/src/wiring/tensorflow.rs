@@ -11,6 +11,7 @@ use tensorgate_core::ServableFactory;
 use tensorgate_engine::Predictor as _;
 use tensorgate_tensorflow::{Library, Scheduling, Tracer, capture_logs};
 use tensorgate_types::{Error, ServableId};
+use tensorgate_workers::Device;
 use tracing::info;
 
 use crate::metrics::Metrics;
@@ -78,6 +79,14 @@ impl ModelFactory {
         match &self.place {
             Place::Here(loader) => loader.tracer(),
             Place::Workers(_) => Tracer::default(),
+        }
+    }
+
+    /// The devices of this process, once there was a model here.
+    pub(crate) fn devices(&self) -> Vec<Device> {
+        match &self.place {
+            Place::Here(loader) => loader.devices(),
+            Place::Workers(_) => Vec::new(),
         }
     }
 

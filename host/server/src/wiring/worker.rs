@@ -128,18 +128,10 @@ impl Runtime for TensorFlowRuntime {
         };
         let model = self.loader.load(path, how)?;
         let devices = match &model {
-            LoadedModel::Saved(saved) => saved.devices()?,
+            LoadedModel::Saved(_) => self.loader.devices(),
             // It computes on the processors, without a session.
             LoadedModel::Lite(_) | LoadedModel::Away(_) => Vec::new(),
         };
-        let devices: Vec<Device> = devices
-            .into_iter()
-            .map(|device| Device {
-                name: device.name,
-                kind: device.kind,
-                memory_bytes: device.memory_bytes,
-            })
-            .collect();
         self.check(&model, &devices)?;
         Ok(Hosted {
             model: Box::new(model),
