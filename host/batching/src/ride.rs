@@ -1,8 +1,9 @@
 //! Runs a batch: joins, runs, splits, answers.
 //!
 //! When a batch of several fails, it is run again in halves, and those in halves, so that a member
-//! that breaks its batch is found in a few runs and everybody else gets an answer. An error that
-//! has nothing to do with the inputs, the deadline's, goes to all.
+//! that breaks its batch is found in a few runs and everybody else gets an answer. Errors that have
+//! nothing to do with the inputs go to all: the deadline's, and that of a runtime which is not there,
+//! since what it was lost with would be lost again in every half.
 
 use std::ops::Deref;
 use std::time::{Duration, Instant};
@@ -85,7 +86,11 @@ impl Ride<'_> {
                 }
             }
             Err(Failed::Run(error)) => {
-                if riders.len() == 1 || error.code() == ErrorCode::DeadlineExceeded {
+                let is_for_all = matches!(
+                    error.code(),
+                    ErrorCode::DeadlineExceeded | ErrorCode::Unavailable
+                );
+                if riders.len() == 1 || is_for_all {
                     for rider in riders {
                         self.answer(rider, Err(error.clone()));
                     }

@@ -114,6 +114,19 @@ async fn a_model_that_panics_hurts_its_guilty_request_only() {
 }
 
 #[tokio::test]
+async fn a_runtime_that_is_lost_is_not_asked_again_in_halves() {
+    let house = House::with_behaviour(LaneOptions::default(), |_| Err(Error::unavailable("lost")));
+    house.hold().await;
+    let sent = [1.0, 2.0, 3.0, 4.0].map(|value| house.send(call(&[value])));
+    house.until_queued(4).await;
+    house.gate.open();
+    for answer in sent {
+        assert_eq!(answer.await.unwrap_err().message(), "lost");
+    }
+    assert_eq!(house.belt.stats().retries, 0);
+}
+
+#[tokio::test]
 async fn what_has_no_rows_is_run_alone() {
     let house = House::with_behaviour(LaneOptions::default(), |call| Ok(call.inputs.clone()));
     house.hold().await;
