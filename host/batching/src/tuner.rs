@@ -356,13 +356,16 @@ impl Tuner {
     }
 
     /// What a trial may cost is bounded: as many rows as are there come in the time that requests
-    /// take, so that to gather twice as many makes them take three times as long at worst. And a
-    /// hundredth of the target is nothing.
+    /// take, so that to gather twice as many makes them take three times as long at worst; twice as
+    /// many as are gathered already take twice as long. And a hundredth of the target is nothing.
+    ///
     /// What could not serve what comes, however large its batches, would only make a queue.
     fn may_try(&self, point: Point, seen: Score, threads: usize) -> bool {
         let there = seen.present * seen.each;
         let nothing = self.nothing().as_secs_f64() * seen.rate;
-        let is_bearable = |gather| self.rows(gather) as f64 <= nothing.max(2.0 * there);
+        let gathered = self.current.gather.map_or(0, |gather| self.rows(gather));
+        let most = nothing.max(2.0 * there).max(2.0 * gathered as f64);
+        let is_bearable = |gather| self.rows(gather) as f64 <= most;
         let is_more = point.gather > self.current.gather;
         let is_less = point.size < self.current.size || point.halved > self.current.halved;
         if is_less && self.capacity(point, threads) < seen.rate {

@@ -1,11 +1,12 @@
 //! The adaptive mode against every setting of a grid, on the same machine in virtual time.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::options::Adaptive;
 
 const SIZES: [usize; 5] = [8, 16, 32, 64, 128];
 const MICROS: [u64; 5] = [0, 500, 1_000, 2_000, 5_000];
-const THREADS: [usize; 2] = [1, 2];
 const CLIENTS: [usize; 5] = [1, 4, 16, 64, 256];
 
 /// Which part of the grid's best is asked of the adaptive mode, its trials included.
@@ -31,18 +32,18 @@ fn aiming_at(world: World, latency_target: Duration) -> Sim {
         adaptive: Some(Adaptive { latency_target }),
         ..options(1_024, Duration::ZERO)
     };
-    Sim::new(world, options, 2)
+    Sim::new(world, options, world.cores)
 }
 
 fn fixed(world: World, size: usize, wait: Duration, threads: usize) -> Report {
     let mut sim = Sim::new(world, options(size, wait), threads);
     sim.run(0.1);
-    sim.run(0.3)
+    sim.run(0.2)
 }
 
 /// What does no harm: batches of 32, cut as soon as a thread is free.
 fn plain(world: World) -> Report {
-    fixed(world, 32, Duration::ZERO, 2)
+    fixed(world, 32, Duration::ZERO, world.cores)
 }
 
 /// What every setting of the grid comes to; of sizes that no batch can have, the smallest stands
@@ -55,7 +56,7 @@ fn grid(world: World) -> Vec<(String, Report)> {
     let mut all = Vec::new();
     for size in SIZES.into_iter().filter(|size| size / 2 < most.max(8)) {
         for micros in MICROS {
-            for threads in THREADS {
+            for threads in BTreeSet::from([1, 2, world.cores]) {
                 let report = fixed(world, size, Duration::from_micros(micros), threads);
                 all.push((format!("b{size} t{micros} x{threads}"), report));
             }
@@ -81,20 +82,24 @@ fn show(what: &str, report: &Report) {
 
 /// Closed loops from a cold start.
 fn keeps_up(world: fn(Load) -> World) {
-    for clients in CLIENTS {
-        let world = world(Load::Closed(clients));
+    let loads = CLIENTS.map(Load::Closed);
+    keeps_up_with(&loads.map(world));
+}
+
+fn keeps_up_with(worlds: &[World]) {
+    for world in worlds.iter().copied() {
         let (name, best) = fastest(world);
         let plain = plain(world);
         let mut sim = adaptive(world);
         let (cold, warm) = (sim.run(SECONDS), sim.run(4.0));
-        println!("{clients} clients; the best of the grid is {name}");
+        println!("{:?}; the best of the grid is {name}", world.load);
         for (what, report) in [("best", &best), ("plain", &plain)] {
             show(what, report);
         }
         show("cold", &cold);
         show("warm", &warm);
-        assert!(warm.rows_per_s > PART * best.rows_per_s, "{clients}");
-        assert!(cold.rows_per_s > 0.95 * plain.rows_per_s, "{clients}");
+        assert!(warm.rows_per_s > PART * best.rows_per_s, "{world:?}");
+        assert!(cold.rows_per_s > 0.95 * plain.rows_per_s, "{world:?}");
     }
 }
 
@@ -116,6 +121,21 @@ fn keeps_up_with_the_grid_where_single_rows_are_cheap() {
 #[test]
 fn keeps_up_with_the_grid_with_sixteen_rows_a_request() {
     keeps_up(World::cnn_16);
+}
+
+/// More cores, and clients that cost next to nothing.
+#[test]
+fn keeps_up_with_the_grid_on_eight_cores() {
+    let large = |world: World| World {
+        cores: 8,
+        workers: 8,
+        client: world.client / 8.0,
+        ..world
+    };
+    keeps_up_with(&[
+        large(World::half_plus_two(Load::Closed(16))),
+        large(World::cnn(Load::Closed(64))),
+    ]);
 }
 
 /// What comes at random is served whatever is set, so only the times count. Trials may make the

@@ -22,19 +22,21 @@ pub(super) enum Move {
     /// No more than are gathered.
     Exactly,
     FewerAtOnce,
+    OneAtOnce,
     MoreAtOnce,
     Larger,
     Smaller,
 }
 
 /// In this order, round and round. What may bring most comes first, and with strides: to gather
-/// twice as many may bring nothing where eight times as many bring a lot.
-pub(super) const MOVES: [Move; 10] = [
+/// twice as many may bring nothing where eight times as many bring a lot, and so with fewer threads.
+pub(super) const MOVES: [Move; 11] = [
     Move::Gather(2),
     Move::Gather(1),
     Move::Gather(0),
     Move::Exactly,
     Move::FewerAtOnce,
+    Move::OneAtOnce,
     Move::Gather(-1),
     Move::NoGathering,
     Move::MoreAtOnce,
@@ -68,6 +70,14 @@ impl Point {
                 halved: here.halved + 1,
                 ..here
             },
+            Move::OneAtOnce => {
+                let halved = threads.max(1).ilog2();
+                if halved <= here.halved + 1 {
+                    // That is `FewerAtOnce`.
+                    return None;
+                }
+                Self { halved, ..here }
+            }
             Move::MoreAtOnce => Self {
                 halved: here.halved.checked_sub(1)?,
                 ..here

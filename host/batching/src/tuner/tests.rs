@@ -151,15 +151,21 @@ fn what_could_not_serve_the_load_is_not_tried() {
 
 #[test]
 fn nobody_is_made_to_wait_for_many_more_than_there_are() {
-    let tuner = tuner(100);
+    let mut tuner = tuner(100);
+    let start = tuner.current;
     let gather = |gather| Point {
         gather: Some(gather),
-        ..tuner.current
+        ..start
     };
     // Five are there at a time; in a millisecond, a hundredth of the target, comes one.
     let seen = score(1_000.0, 0.005);
     assert!(tuner.may_try(gather(3), seen, THREADS));
     assert!(!tuner.may_try(gather(4), seen, THREADS));
+    // Twice as many as are gathered already may be.
+    tuner.current.gather = Some(3);
+    assert!(tuner.may_try(gather(4), seen, THREADS));
+    assert!(!tuner.may_try(gather(5), seen, THREADS));
+    tuner.current.gather = None;
     // One is there, but in a millisecond come eight.
     let seen = score(8_000.0, 0.000_1);
     assert!(tuner.may_try(gather(3), seen, THREADS));
@@ -328,6 +334,10 @@ fn steps_are_left_out_where_they_change_nothing() {
     let fewer = with(Move::FewerAtOnce, seen).unwrap();
     assert_eq!(fewer.with(Move::FewerAtOnce, seen, 2), None);
     assert_eq!(fewer.with(Move::MoreAtOnce, seen, 2), Some(start));
+    assert_eq!(with(Move::OneAtOnce, seen), None);
+    let one = start.with(Move::OneAtOnce, seen, 16).unwrap();
+    assert_eq!(16 >> one.halved, 1);
+    assert_eq!(one.with(Move::FewerAtOnce, seen, 16), None);
 }
 
 #[test]
