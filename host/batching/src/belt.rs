@@ -222,7 +222,7 @@ where
                 "The batch scheduling queue is full, and this request gave its place to one of a \
                  higher priority; try again later",
             );
-            task.reply.send(Err(error));
+            task.reply.send(Err(error), &self.counters.bytes_copied);
         }
         for task in out.stayed {
             let gone = task.reply.is_abandoned();
@@ -232,7 +232,8 @@ where
                 &self.counters.expired
             };
             add(counter, 1);
-            task.reply.send(Err(too_late()));
+            task.reply
+                .send(Err(too_late()), &self.counters.bytes_copied);
         }
     }
 

@@ -8,10 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tensorgate_engine::Call;
-use tensorgate_types::{ServableId, Signature, Signatures, TensorInfo};
+use tensorgate_types::{InputView, Place, ServableId, Signature, Signatures, TensorInfo};
 
 use crate::options::LaneOptions;
 use crate::pace::Pace;
+use crate::slabs::Slabs;
 use crate::tuner::{Ridden, Setting, Tuner};
 
 /// Signatures with outputs that turned out to have no rows, at most so many.
@@ -30,6 +31,10 @@ pub struct Lane {
     /// Signatures and outputs that turned out to have no rows.
     alone: Mutex<HashSet<(String, Vec<String>)>>,
     seen: Mutex<Seen>,
+    /// Where rows wait. Nothing else is locked under this lock.
+    slabs: Mutex<Slabs>,
+    /// Batches that were cut.
+    cuts: AtomicU64,
 }
 
 struct Seen {
@@ -61,7 +66,35 @@ impl Lane {
                 pace: Pace::default(),
                 tuner,
             }),
+            slabs: Mutex::default(),
+            cuts: AtomicU64::new(0),
         }
+    }
+
+    /// Places for the elements of these inputs of a call, one for each: where they can be batched,
+    /// beside those of others who ask. They are to be filled and sent on their way at once.
+    #[must_use]
+    pub fn places(&self, signature: &str, inputs: &[InputView<'_>]) -> Vec<Place> {
+        // Rows that are padded have to be copied in any case, and who rides alone needs no
+        // neighbours.
+        let rides = self.batchable.contains_key(signature);
+        let rows = match self.options.execution_batch_size() {
+            0 | 1 => 0,
+            _ if !rides || self.options.pad_variable_length_inputs => 0,
+            rows => rows,
+        };
+        let cuts = self.cuts.load(Ordering::Relaxed);
+        lock(&self.slabs).places(signature, inputs, rows, cuts)
+    }
+
+    /// A batch was cut: who asks for a place now rides in another.
+    pub(crate) fn note_cut(&self) {
+        self.cuts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// There is nothing to do: memory for rows that may never come is given back.
+    pub(crate) fn rest(&self) {
+        drop(std::mem::take(&mut *lock(&self.slabs)));
     }
 
     /// Which version this is.

@@ -3,7 +3,8 @@
 //! Requests wait in a queue per version, signature, wanted outputs and inner shape. Whenever a
 //! run thread is free, the belt picks a queue and cuts a batch from it: as late as that, so that
 //! batches grow under load and nothing waits when there is none. The batch is joined along the
-//! first dimension, run once, and split again without a copy.
+//! first dimension, run once, and split again without a copy. Where rows lie in places that their
+//! [`Lane`] has given, joining is none either.
 //!
 //! ```text
 //! caller ── Belt::run ──▶ queue per key ──cut──▶ tg-batch-N: join ─▶ Predictor::run ─▶ split
@@ -32,6 +33,7 @@ mod ride;
 mod rows;
 #[cfg(test)]
 mod sim;
+mod slabs;
 mod state;
 mod stats;
 mod task;

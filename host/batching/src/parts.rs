@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tensorgate_engine::NamedTensors;
-use tensorgate_types::{Error, Result, Tensor};
+use tensorgate_types::{Counter, Error, Result, Tensor};
 use tokio::sync::oneshot;
 
 use crate::rows::join;
@@ -60,8 +60,8 @@ impl Parts {
         state.caller.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 
-    /// What became of one part. Gives how many bytes were copied to put the parts together.
-    pub(crate) fn take(&self, number: usize, answer: Result<Vec<NamedTensors>>) -> usize {
+    /// What became of one part. Adds to `copied` what it takes to put the parts together.
+    pub(crate) fn take(&self, number: usize, answer: Result<Vec<NamedTensors>>, copied: &Counter) {
         let mut state = self.lock();
         let outcome = match answer {
             Err(error) => Some(Err(error)),
@@ -71,21 +71,16 @@ impl Parts {
                 whole.then(|| Ok(std::mem::take(&mut state.outputs)))
             }
         };
-        let Some(outcome) = outcome else { return 0 };
+        let Some(outcome) = outcome else { return };
         let Some(caller) = state.caller.take() else {
-            return 0;
+            return;
         };
         drop(state);
-        let mut copied = 0;
         let answer = outcome.and_then(|parts: Vec<Option<NamedTensors>>| {
-            whole(
-                &parts.into_iter().flatten().collect::<Vec<_>>(),
-                &mut copied,
-            )
+            whole(&parts.into_iter().flatten().collect::<Vec<_>>(), copied)
         });
         // Nobody there any more: dropped.
         let _unheard = caller.send(answer);
-        copied
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -95,7 +90,7 @@ impl Parts {
 
 /// The outputs of all parts, put together. Runs of one signature give the same outputs in the
 /// same order.
-fn whole(parts: &[NamedTensors], copied: &mut usize) -> Result<Vec<NamedTensors>> {
+fn whole(parts: &[NamedTensors], copied: &Counter) -> Result<Vec<NamedTensors>> {
     let Some(first) = parts.first() else {
         return Err(Error::internal("a request without parts"));
     };

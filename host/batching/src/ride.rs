@@ -9,10 +9,10 @@ use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest, run_guarded};
-use tensorgate_types::{Error, ErrorCode, Result, Tensor};
+use tensorgate_types::{Counter, Error, ErrorCode, Result, Tensor, TensorData};
 
 use crate::lane::Lane;
-use crate::rows::{have_rows, join, slice_all};
+use crate::rows::{have_rows, join, join_in_place, slice_all};
 use crate::state::last;
 use crate::stats::{BatchRun, Counters, Observer, add};
 use crate::task::Task;
@@ -60,10 +60,10 @@ impl Ride<'_> {
     where
         H: Deref<Target: Predictor>,
     {
-        let outcome = match riders.as_slice() {
+        let outcome = match riders.as_mut_slice() {
             [] => return,
             [only] if !self.is_padded(only) => self.alone(only, waited),
-            _ => self.joined(&riders, waited),
+            riders => self.joined(riders, waited),
         };
         match outcome {
             Ok(answers) => {
@@ -118,7 +118,7 @@ impl Ride<'_> {
     fn answer<H>(&self, rider: Task<H>, answer: Result<Vec<NamedTensors>>) {
         // The handle goes after the answer: if it is the last one, unloading must not delay it.
         let Task { reply, model, .. } = rider;
-        add(&self.counters.bytes_copied, reply.send(answer));
+        reply.send(answer, &self.counters.bytes_copied);
         drop(model);
     }
 
@@ -153,7 +153,7 @@ impl Ride<'_> {
     /// Several requests as one run.
     fn joined<H>(
         &self,
-        riders: &[Task<H>],
+        riders: &mut [Task<H>],
         waited: &[Duration],
     ) -> std::result::Result<Vec<Vec<NamedTensors>>, Failed>
     where
@@ -183,19 +183,36 @@ impl Ride<'_> {
         Ok(parts.collect::<Result<_>>()?)
     }
 
-    fn join<H>(&self, riders: &[Task<H>], extra: usize) -> Result<Call> {
+    /// The inputs of all riders behind one another. Riders may change their order: to that in
+    /// which their places were given, so that what lies side by side need not be copied.
+    fn join<H>(&self, riders: &mut [Task<H>], extra: usize) -> Result<Call> {
         let pad = self.lane.options().pad_variable_length_inputs;
-        let mut copied = 0;
-        let first = &riders[0].calls[0];
-        let mut parts: Vec<&Tensor> = Vec::with_capacity(riders.len());
-        let mut inputs = Vec::with_capacity(first.inputs.len());
-        for (index, (name, _)) in first.inputs.iter().enumerate() {
-            parts.clear();
-            // Keys are equal, so that all have the same inputs in the same order.
-            parts.extend(riders.iter().map(|rider| &rider.calls[0].inputs[index].1));
-            inputs.push((name.clone(), join(&parts, extra, pad, &mut copied)?));
+        // Counted here first: strings are copied one by one, and others add to the same number.
+        let copied = Counter::default();
+        if extra == 0 {
+            riders.sort_by_key(|rider| place_of(&rider.calls[0]));
         }
-        add(&self.counters.bytes_copied, copied);
+        let mut inputs = Vec::with_capacity(riders[0].calls[0].inputs.len());
+        for index in 0..riders[0].calls[0].inputs.len() {
+            let name = riders[0].calls[0].inputs[index].0.clone();
+            // Keys are equal, so that all have the same inputs in the same order.
+            let parts = riders.iter_mut();
+            let mut parts: Vec<&mut Tensor> = parts
+                .map(|rider| &mut rider.calls[0].inputs[index].1)
+                .collect();
+            // Padding has no place behind the last of them.
+            let side_by_side = (extra == 0).then(|| join_in_place(&mut parts)).flatten();
+            let joined = match side_by_side {
+                Some(joined) => joined,
+                None => {
+                    let parts: Vec<&Tensor> = parts.iter().map(|part| &**part).collect();
+                    join(&parts, extra, pad, &copied)?
+                }
+            };
+            inputs.push((name, joined));
+        }
+        self.counters.bytes_copied.add(copied.get());
+        let first = &riders[0].calls[0];
         Ok(Call {
             signature: first.signature.clone(),
             inputs,
@@ -230,6 +247,16 @@ impl Ride<'_> {
         });
         outcome
     }
+}
+
+/// Where the rows of a call lie, if they have a place that others lie beside.
+fn place_of(call: &Call) -> Option<usize> {
+    call.inputs
+        .iter()
+        .find_map(|(_, tensor)| match tensor.data() {
+            TensorData::Fixed(elements) if elements.is_piece() => Some(elements.as_ptr().addr()),
+            TensorData::Fixed(_) | TensorData::Strings(_) => None,
+        })
 }
 
 #[derive(Clone, Copy)]

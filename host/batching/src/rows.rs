@@ -1,12 +1,15 @@
 //! Joining inputs along the first dimension, and splitting outputs again.
 //!
-//! **Invariant:** the only bytes that are copied here are counted: inputs of joined requests,
-//! their padding, and the outputs of a request that was itself split. Splitting never copies.
+//! **Invariant:** all bytes that are copied here are counted: inputs of joined requests that do not
+//! lie side by side, their padding, and the outputs of a request that was itself split. Splitting
+//! never copies.
+
+use std::borrow::Borrow;
 
 use bytes::Bytes;
 use tensorgate_engine::NamedTensors;
 use tensorgate_types::{
-    AlignedBuffer, DType, Error, Result, StringData, StringDataBuilder, Tensor, TensorData,
+    Counter, DType, Error, Place, Result, StringData, StringDataBuilder, Tensor, TensorData, copy,
     element_count,
 };
 
@@ -19,7 +22,7 @@ pub(crate) fn join(
     parts: &[&Tensor],
     extra: usize,
     padded: bool,
-    copied: &mut usize,
+    copied: &Counter,
 ) -> Result<Tensor> {
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
         return Err(Error::internal("a batch without members"));
@@ -45,18 +48,39 @@ pub(crate) fn join(
         Some(slice(evened.last().unwrap_or(last), 0, 1)?)
     };
     evened.extend(std::iter::repeat_n(row.as_ref(), extra).flatten());
-    let rows: i64 = evened.iter().map(|part| part.shape()[0]).sum();
-    let mut whole = Vec::with_capacity(shape.len() + 1);
+    concatenate(first.dtype(), shape_of(&evened, &shape), &evened, copied)
+}
+
+/// The same of parts that lie side by side, in this order: nothing is copied. None where they do
+/// not; all parts are as they were then.
+pub(crate) fn join_in_place(parts: &mut [&mut Tensor]) -> Option<Tensor> {
+    let first = &*parts[0];
+    let (dtype, shape) = (first.dtype(), inner(first).to_vec());
+    if parts
+        .iter()
+        .any(|part| part.dtype() != dtype || inner(part) != shape)
+    {
+        return None;
+    }
+    let whole = shape_of(parts, &shape);
+    let elements = Tensor::join_elements(parts)?;
+    Tensor::fixed(dtype, whole, elements).ok()
+}
+
+/// All rows of these parts, each of this shape.
+fn shape_of<T: Borrow<Tensor>>(parts: &[T], inner: &[i64]) -> Vec<i64> {
+    let rows = parts.iter().map(|part| part.borrow().shape()[0]).sum();
+    let mut whole = Vec::with_capacity(inner.len() + 1);
     whole.push(rows);
-    whole.extend_from_slice(&shape);
-    concatenate(first.dtype(), whole, &evened, copied)
+    whole.extend_from_slice(inner);
+    whole
 }
 
 fn concatenate(
     dtype: DType,
     shape: Vec<i64>,
     parts: &[&Tensor],
-    copied: &mut usize,
+    copied: &Counter,
 ) -> Result<Tensor> {
     if dtype == DType::STRING {
         let mut strings = StringDataBuilder::default();
@@ -64,22 +88,17 @@ fn concatenate(
             let TensorData::Strings(data) = part.data() else {
                 return Err(mixed());
             };
-            *copied += data.bytes().len();
-            data.iter().for_each(|string| strings.push(string));
+            data.iter()
+                .for_each(|string| copy(string, &mut strings, copied));
         }
         return Tensor::strings(shape, strings.finish());
     }
     let length = parts.iter().map(|part| bytes_of(part).len()).sum();
-    *copied += length;
-    let mut buffer = AlignedBuffer::zeroed(length);
-    let mut rest = buffer.as_mut_slice();
+    let mut place = Place::new(length);
     for part in parts {
-        let bytes = bytes_of(part);
-        let (here, behind) = rest.split_at_mut(bytes.len());
-        here.copy_from_slice(bytes);
-        rest = behind;
+        copy(bytes_of(part), &mut place, copied);
     }
-    Tensor::fixed(dtype, shape, buffer.into_bytes())
+    Tensor::fixed(dtype, shape, place.into_elements())
 }
 
 fn bytes_of(tensor: &Tensor) -> &[u8] {
@@ -108,7 +127,7 @@ fn longest(parts: &[&Tensor]) -> Result<Vec<i64>> {
 }
 
 /// `tensor` with its inner dimensions made as long as `to`, filled with its own first element.
-fn pad(tensor: &Tensor, to: &[i64], copied: &mut usize) -> Result<Tensor> {
+fn pad(tensor: &Tensor, to: &[i64], copied: &Counter) -> Result<Tensor> {
     let mut shape = vec![tensor.shape()[0]];
     shape.extend_from_slice(to);
     let elements = element_count(&shape)?;
@@ -118,30 +137,33 @@ fn pad(tensor: &Tensor, to: &[i64], copied: &mut usize) -> Result<Tensor> {
             let length = elements
                 .checked_mul(size)
                 .ok_or_else(|| too_large(&shape))?;
-            *copied += length;
-            let mut buffer = AlignedBuffer::zeroed(length);
-            let target = buffer.as_mut_slice();
             let filler = bytes.get(..size).ok_or_else(mixed)?;
-            if filler.iter().any(|byte| *byte != 0) {
-                target
-                    .chunks_exact_mut(size)
-                    .for_each(|element| element.copy_from_slice(filler));
-            }
+            let mut place = Place::new(length);
+            // Elements that are there: runs come in the order in which they lie in the target.
+            let mut there = 0;
             runs(tensor.shape(), &shape, |from, at, count| {
-                target[at * size..(at + count) * size]
-                    .copy_from_slice(&bytes[from * size..(from + count) * size]);
+                (there..at).for_each(|_| copy(filler, &mut place, copied));
+                let run = &bytes[from * size..(from + count) * size];
+                copy(run, &mut place, copied);
+                there = at + count;
             });
-            Tensor::fixed(tensor.dtype(), shape, buffer.into_bytes())
+            (there..elements).for_each(|_| copy(filler, &mut place, copied));
+            Tensor::fixed(tensor.dtype(), shape, place.into_elements())
         }
         TensorData::Strings(data) => {
             let strings: Vec<&[u8]> = data.iter().collect();
             let filler = *strings.first().ok_or_else(mixed)?;
-            let mut target = vec![filler; elements];
+            let mut padded = StringDataBuilder::default();
+            let mut there = 0;
             runs(tensor.shape(), &shape, |from, at, count| {
-                target[at..at + count].copy_from_slice(&strings[from..from + count]);
+                (there..at).for_each(|_| copy(filler, &mut padded, copied));
+                for string in &strings[from..from + count] {
+                    copy(string, &mut padded, copied);
+                }
+                there = at + count;
             });
-            *copied += target.iter().map(|string| string.len()).sum::<usize>();
-            Tensor::strings(shape, StringData::from_iter(target))
+            (there..elements).for_each(|_| copy(filler, &mut padded, copied));
+            Tensor::strings(shape, padded.finish())
         }
     }
 }
@@ -230,6 +252,8 @@ pub(crate) fn slice_all(outputs: &NamedTensors, start: usize, rows: usize) -> Re
 
 #[cfg(test)]
 mod tests {
+    use tensorgate_types::Slab;
+
     use super::*;
 
     fn floats(shape: &[i64], values: &[f32]) -> Tensor {
@@ -261,11 +285,11 @@ mod tests {
             floats(&[1, 2], &[1., 2.]),
             floats(&[2, 2], &[3., 4., 5., 6.]),
         );
-        let mut copied = 0;
-        let joined = join(&[&a, &b], 2, false, &mut copied).unwrap();
+        let copied = Counter::default();
+        let joined = join(&[&a, &b], 2, false, &copied).unwrap();
         assert_eq!(joined.shape(), [5, 2]);
         assert_eq!(values(&joined), [1., 2., 3., 4., 5., 6., 3., 4., 3., 4.]);
-        assert_eq!(copied, 5 * 2 * 4);
+        assert_eq!(copied.get(), 5 * 2 * 4);
         let part = slice(&joined, 1, 2).unwrap();
         assert_eq!(part.shape(), [2, 2]);
         assert_eq!(values(&part), [3., 4., 5., 6.]);
@@ -277,8 +301,8 @@ mod tests {
     #[test]
     fn joins_and_splits_strings() {
         let (a, b) = (words(&[2, 1], &["a", "bc"]), words(&[1, 1], &[""]));
-        let mut copied = 0;
-        let joined = join(&[&a, &b], 1, false, &mut copied).unwrap();
+        let copied = Counter::default();
+        let joined = join(&[&a, &b], 1, false, &copied).unwrap();
         assert_eq!(joined.shape(), [4, 1]);
         assert_eq!(read(&joined), ["a", "bc", "", ""]);
         assert_eq!(read(&slice(&joined, 1, 2).unwrap()), ["bc", ""]);
@@ -289,15 +313,50 @@ mod tests {
     fn pads_with_the_first_element_of_each() {
         let a = floats(&[1, 1, 2], &[7., 8.]);
         let b = floats(&[1, 2, 1], &[0., 1.]);
-        let joined = join(&[&a, &b], 0, true, &mut 0).unwrap();
+        let copied = Counter::default();
+        let joined = join(&[&a, &b], 0, true, &copied).unwrap();
+        // Each to the longest, and then both together.
+        assert_eq!(copied.get(), 2 * (8 * 4));
         assert_eq!(joined.shape(), [2, 2, 2]);
         assert_eq!(values(&joined), [7., 8., 7., 7., 0., 0., 1., 0.]);
         let a = words(&[2, 1], &["x", "y"]);
         let b = words(&[1, 3], &["p", "q", "r"]);
-        let joined = join(&[&a, &b], 1, true, &mut 0).unwrap();
+        let joined = join(&[&a, &b], 1, true, &copied).unwrap();
         assert_eq!(joined.shape(), [4, 3]);
         let expected = ["x", "x", "x", "y", "x", "x", "p", "q", "r", "p", "q", "r"];
         assert_eq!(read(&joined), expected);
+    }
+
+    /// Rows of two floats in places of a slab.
+    fn placed(slab: &mut Slab, rows: &[[f32; 2]]) -> Tensor {
+        let mut place = slab.place(rows.len() * 8).unwrap();
+        for value in rows.as_flattened() {
+            place.push(&value.to_le_bytes());
+        }
+        let shape = vec![rows.len() as i64, 2];
+        Tensor::fixed(DType::FLOAT, shape, place.into_elements()).unwrap()
+    }
+
+    #[test]
+    fn neighbours_are_a_batch_where_they_are() {
+        let mut slab = Slab::new(1000);
+        let mut a = placed(&mut slab, &[[1., 2.]]);
+        let mut b = placed(&mut slab, &[[3., 4.], [5., 6.]]);
+        let mut c = placed(&mut slab, &[[7., 8.]]);
+        // Not in their order, and not with a hole.
+        assert!(join_in_place(&mut [&mut b, &mut a]).is_none());
+        assert!(join_in_place(&mut [&mut a, &mut c]).is_none());
+        let joined = join_in_place(&mut [&mut a, &mut b, &mut c]).unwrap();
+        assert_eq!(joined.shape(), [4, 2]);
+        assert_eq!(values(&joined), [1., 2., 3., 4., 5., 6., 7., 8.]);
+        assert_eq!(bytes_of(&b).as_ptr(), bytes_of(&joined)[8..].as_ptr());
+        // What has ridden can ride again in other company.
+        let copied = Counter::default();
+        let again = join(&[&c, &b], 0, false, &copied).unwrap();
+        assert_eq!(values(&again), [7., 8., 3., 4., 5., 6.]);
+        assert_eq!(copied.get(), 3 * 8);
+        let mut words = words(&[1], &["a"]);
+        assert!(join_in_place(&mut [&mut words]).is_none());
     }
 
     #[test]

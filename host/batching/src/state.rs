@@ -278,6 +278,7 @@ impl<H: Clone> State<H> {
             batched,
         };
         busy.running += 1;
+        lane.note_cut();
         let lane = Arc::clone(lane);
         self.charge(&lane, batch.charged.as_secs_f64());
         Some(batch)
@@ -320,6 +321,7 @@ impl<H: Clone> State<H> {
         };
         busy.queues.retain(|queue| !queue.is_empty());
         if busy.running == 0 && busy.queues.is_empty() {
+            busy.lane.rest();
             self.lanes.remove(&number);
         }
     }

@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tensorgate_types::Counter;
+
 /// A look at a belt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BeltStats {
@@ -82,7 +84,7 @@ pub(crate) struct Counters {
     pub(crate) shed: AtomicU64,
     pub(crate) expired: AtomicU64,
     pub(crate) abandoned: AtomicU64,
-    pub(crate) bytes_copied: AtomicU64,
+    pub(crate) bytes_copied: Counter,
 }
 
 impl Counters {
@@ -97,7 +99,7 @@ impl Counters {
             shed: read(&self.shed),
             expired: read(&self.expired),
             abandoned: read(&self.abandoned),
-            bytes_copied: read(&self.bytes_copied),
+            bytes_copied: self.bytes_copied.get(),
             ..BeltStats::default()
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tensorgate_engine::{Call, NamedTensors};
-use tensorgate_types::{Deadline, Error, Priority, Result};
+use tensorgate_types::{Counter, Deadline, Error, Priority, Result};
 use tokio::sync::oneshot;
 
 use crate::parts::Parts;
@@ -41,14 +41,13 @@ impl Reply {
         }
     }
 
-    /// Answers. Outputs that nobody waits for are dropped here. Gives how many bytes were copied.
-    pub(crate) fn send(self, answer: Result<Vec<NamedTensors>>) -> usize {
+    /// Answers. Outputs that nobody waits for are dropped here. Adds what is copied to `copied`.
+    pub(crate) fn send(self, answer: Result<Vec<NamedTensors>>, copied: &Counter) {
         match self {
             Self::Caller(caller) => {
                 let _unheard = caller.send(answer);
-                0
             }
-            Self::Part(parts, number) => parts.take(number, answer),
+            Self::Part(parts, number) => parts.take(number, answer, copied),
         }
     }
 }

@@ -3,24 +3,25 @@
 //!
 //! A component may say anything. Counts and lengths are compared with what is really there before
 //! a byte is allocated, and what does not fit is an error value for the component, never a panic
-//! of the host. Each byte of a tensor is copied once at most, and counted where it is.
+//! of the host. Each byte of a tensor is copied once at most, and counted where it is: out of a
+//! component straight to the place that the model gives for it. Parts of a message are shared.
 
 use bytes::Bytes;
 use tensorgate_types::{
-    ALIGNMENT, AlignedBuffer, DType, Error, ModelSpec, Result, StringData, Tensor, VersionChoice,
+    DType, Error, InputView, ModelSpec, Place, Result, StringData, Tensor, VersionChoice, copy,
     element_count,
 };
 use wasmtime::component::{WasmList, WasmStr};
 use wasmtime::{StoreContext, StoreContextMut};
 
-use crate::contract::transfer::{CallIn, InputDataIn, InputIn, RangeIn};
+use crate::contract::transfer::{CallIn, InputDataIn, RangeIn};
 use crate::contract::{
-    ModelSpecIn, NamedTensorIn, OutcomeIn, StringDataIn, TensorDataIn, TensorIn, VersionChoiceIn,
+    ModelSpecIn, NamedTensorIn, OutcomeIn, StringDataIn, TensorDataIn, VersionChoiceIn,
 };
 use crate::message::too_much_copied;
 use crate::state::EdgeState;
 use crate::stats::Counters;
-use crate::{Call, NamedTensors, Outcome};
+use crate::{Call, NamedTensors, OpenModel, Outcome};
 
 /// The most dimensions of a tensor: TensorFlow's own limit.
 const MAX_RANK: usize = 254;
@@ -53,18 +54,12 @@ impl<'a> Guest<'a> {
         &self.store.data().shared.counters
     }
 
-    /// Copies bytes to where TensorFlow can read them as they are.
-    fn aligned(&self, list: &WasmList<u8>) -> Bytes {
-        let bytes = list.as_le_slice(&self.store);
-        self.counters().bytes_from_guests.add(bytes.len() as u64);
-        AlignedBuffer::copy_of(bytes).into_bytes()
-    }
-
-    /// Copies bytes that need no alignment.
+    /// Copies bytes that need no place.
     fn bytes(&self, list: &WasmList<u8>) -> Bytes {
-        let bytes = list.as_le_slice(&self.store);
-        self.counters().bytes_from_guests.add(bytes.len() as u64);
-        Bytes::copy_from_slice(bytes)
+        let mut bytes = Vec::with_capacity(list.len());
+        let list = list.as_le_slice(&self.store);
+        copy(list, &mut bytes, &self.counters().bytes_from_guests);
+        bytes.into()
     }
 
     /// A string. One that is not UTF-8 breaks the rules of the component model: a trap.
@@ -100,31 +95,27 @@ impl<'a> Guest<'a> {
     }
 
     /// The inputs of a call: checked, then copied.
-    pub(crate) fn tensors(&self, inputs: &[NamedTensorIn]) -> Told<NamedTensors> {
+    pub(crate) fn tensors(
+        &self,
+        model: &dyn OpenModel,
+        signature: &str,
+        inputs: &[NamedTensorIn],
+    ) -> Told<NamedTensors> {
         if let Err(error) = check_count("inputs", inputs.len()) {
             return Ok(Err(error));
         }
-        let mut tensors = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            let name = self.string(&input.name)?;
-            match self.tensor(&input.tensor) {
-                Ok(tensor) => tensors.push((name, tensor)),
-                Err(error) => return Ok(Err(of_input(&name, &error))),
-            }
-        }
-        Ok(Ok(tensors))
-    }
-
-    fn tensor(&self, tensor: &TensorIn) -> Result<Tensor> {
-        let head = self.head(tensor.dtype, &tensor.shape)?;
-        match &tensor.data {
-            TensorDataIn::Fixed(data) => self.fixed(head, data),
-            TensorDataIn::Strings(strings) => self.strings(head, strings),
-        }
+        let inputs = inputs.iter().map(|NamedTensorIn { name, tensor }| {
+            let data = match &tensor.data {
+                TensorDataIn::Fixed(data) => Data::Fixed(data),
+                TensorDataIn::Strings(strings) => Data::Strings(strings),
+            };
+            (name, tensor.dtype, &tensor.shape, data)
+        });
+        self.inputs(model, signature, inputs, &mut Copies::default())
     }
 
     /// Several calls of one run: checked, then copied or shared.
-    pub(crate) fn calls(&self, calls: &[CallIn]) -> Told<Vec<Call>> {
+    pub(crate) fn calls(&self, model: &dyn OpenModel, calls: &[CallIn]) -> Told<Vec<Call>> {
         if calls.is_empty() || calls.len() > MAX_CALLS {
             return Ok(Err(Error::invalid_argument(format!(
                 "one run takes 1 to {MAX_CALLS} calls, got {}",
@@ -140,7 +131,7 @@ impl<'a> Guest<'a> {
         };
         let mut checked = Vec::with_capacity(calls.len());
         for call in calls {
-            match self.call(call, &mut copies)? {
+            match self.call(model, call, &mut copies)? {
                 Ok(call) => checked.push(call),
                 Err(error) => return Ok(Err(error)),
             }
@@ -148,36 +139,78 @@ impl<'a> Guest<'a> {
         Ok(Ok(checked))
     }
 
-    fn call(&self, call: &CallIn, copies: &mut Copies) -> Told<Call> {
+    fn call(&self, model: &dyn OpenModel, call: &CallIn, copies: &mut Copies) -> Told<Call> {
         let counts = check_count("inputs", call.inputs.len())
             .and_then(|()| check_count("outputs", call.outputs.len()));
         if let Err(error) = counts {
             return Ok(Err(error));
         }
-        let mut inputs = Vec::with_capacity(call.inputs.len());
-        for input in &call.inputs {
-            let name = self.string(&input.name)?;
-            match self.input(input, copies) {
-                Ok(tensor) => inputs.push((name, tensor)),
-                Err(error) => return Ok(Err(of_input(&name, &error))),
-            }
-        }
+        let signature = self.string(&call.signature_name)?;
+        let inputs = call.inputs.iter().map(|input| {
+            let data = match &input.data {
+                InputDataIn::Fixed(data) => Data::Fixed(data),
+                InputDataIn::Strings(strings) => Data::Strings(strings),
+                InputDataIn::InMessage(range) => Data::InMessage(*range),
+                InputDataIn::StringsInMessage(ranges) => Data::StringsInMessage(ranges),
+            };
+            (&input.name, input.dtype, &input.shape, data)
+        });
+        let inputs = match self.inputs(model, &signature, inputs, copies)? {
+            Ok(inputs) => inputs,
+            Err(error) => return Ok(Err(error)),
+        };
         let outputs = call.outputs.iter().map(|name| self.string(name));
         Ok(Ok(Call {
-            signature: self.string(&call.signature_name)?,
+            signature,
             inputs,
             outputs: outputs.collect::<wasmtime::Result<_>>()?,
         }))
     }
 
-    fn input(&self, input: &InputIn, copies: &mut Copies) -> Result<Tensor> {
-        let head = self.head(input.dtype, &input.shape)?;
-        match &input.data {
-            InputDataIn::Fixed(data) => self.fixed(head, data),
-            InputDataIn::Strings(strings) => self.strings(head, strings),
-            InputDataIn::InMessage(range) => self.fixed_in_message(head, *range, copies),
-            InputDataIn::StringsInMessage(ranges) => self.strings_in_message(head, ranges, copies),
+    /// All are looked at before a byte is copied: their places are given together.
+    fn inputs<'i>(
+        &self,
+        model: &dyn OpenModel,
+        signature: &str,
+        inputs: impl ExactSizeIterator<Item = (&'i WasmStr, u32, &'i WasmList<i64>, Data<'i>)>,
+        copies: &mut Copies,
+    ) -> Told<NamedTensors> {
+        let mut heads = Vec::with_capacity(inputs.len());
+        for (name, dtype, shape, data) in inputs {
+            let name = self.string(name)?;
+            let head = self.head(dtype, shape).and_then(|head| {
+                if let Data::Fixed(list) = data {
+                    head.check_bytes(list.len())?;
+                }
+                Ok(head)
+            });
+            match head {
+                Ok(head) => heads.push((name, head, data)),
+                Err(error) => return Ok(Err(of_input(&name, &error))),
+            }
         }
+        let placed = heads.iter().filter(|(.., data)| data.needs_place());
+        let placed: Vec<InputView<'_>> = placed.map(|(name, head, _)| head.view(name)).collect();
+        let places = if placed.is_empty() {
+            Vec::new()
+        } else {
+            model.places(signature, &placed)
+        };
+        let mut places = places.into_iter();
+        let mut tensors = Vec::with_capacity(heads.len());
+        for (name, head, data) in heads {
+            let tensor = match data {
+                Data::Fixed(data) => self.fixed(head, data, places.next()),
+                Data::Strings(strings) => self.strings(head, strings),
+                Data::InMessage(range) => self.fixed_in_message(head, range, copies),
+                Data::StringsInMessage(ranges) => self.strings_in_message(head, ranges, copies),
+            };
+            match tensor {
+                Ok(tensor) => tensors.push((name, tensor)),
+                Err(error) => return Ok(Err(of_input(&name, &error))),
+            }
+        }
+        Ok(Ok(tensors))
     }
 
     /// What a tensor says of itself.
@@ -203,9 +236,12 @@ impl<'a> Guest<'a> {
         })
     }
 
-    fn fixed(&self, head: Head, data: &WasmList<u8>) -> Result<Tensor> {
-        head.check_bytes(data.len())?;
-        Tensor::fixed(head.dtype, head.shape, self.aligned(data))
+    /// Elements whose number has been checked.
+    fn fixed(&self, head: Head, data: &WasmList<u8>, place: Option<Place>) -> Result<Tensor> {
+        let mut place = place.unwrap_or_else(|| Place::new(data.len()));
+        let bytes = data.as_le_slice(&self.store);
+        copy(bytes, &mut place, &self.counters().bytes_from_guests);
+        Tensor::fixed(head.dtype, head.shape, place.into_elements())
     }
 
     fn strings(&self, head: Head, strings: &StringDataIn) -> Result<Tensor> {
@@ -222,20 +258,14 @@ impl<'a> Guest<'a> {
         Tensor::strings(head.shape, strings)
     }
 
-    /// Elements as they lie in the message: shared with it where TensorFlow can read them there.
+    /// Elements as they lie in the message, shared with it.
     fn fixed_in_message(&self, head: Head, range: RangeIn, copies: &mut Copies) -> Result<Tensor> {
         let part = self.store.data().outside.part(range)?;
         head.check_bytes(part.len())?;
-        let address = part.as_ptr() as usize;
-        let bytes = if part.is_empty() || address.is_multiple_of(ALIGNMENT) {
-            self.counters().bytes_shared.add(part.len() as u64);
-            part
-        } else {
-            copies.take(part.len())?;
-            self.counters().bytes_from_messages.add(part.len() as u64);
-            AlignedBuffer::copy_of(&part).into_bytes()
-        };
-        Tensor::fixed(head.dtype, head.shape, bytes)
+        // Where it is run, it is copied if it is not aligned, or to lie beside others.
+        copies.take(part.len())?;
+        self.counters().bytes_shared.add(part.len() as u64);
+        Tensor::fixed(head.dtype, head.shape, part)
     }
 
     fn strings_in_message(
@@ -253,10 +283,26 @@ impl<'a> Guest<'a> {
             )));
         }
         let outside = &self.store.data().outside;
-        let (offsets, bytes) = outside.gather(ranges, copies.limit - copies.taken)?;
+        let copied = &self.counters().bytes_from_messages;
+        let (offsets, bytes) = outside.gather(ranges, copies.limit - copies.taken, copied)?;
         copies.take(bytes.len())?;
-        self.counters().bytes_from_messages.add(bytes.len() as u64);
         Tensor::strings(head.shape, StringData::new(offsets, bytes)?)
+    }
+}
+
+/// Where the elements of an input are.
+#[derive(Clone, Copy)]
+enum Data<'i> {
+    Fixed(&'i WasmList<u8>),
+    Strings(&'i StringDataIn),
+    InMessage(RangeIn),
+    StringsInMessage(&'i [RangeIn]),
+}
+
+impl Data<'_> {
+    /// Whether they are copied to a place that the model gives.
+    fn needs_place(self) -> bool {
+        matches!(self, Data::Fixed(_))
     }
 }
 
@@ -269,6 +315,14 @@ struct Head {
 }
 
 impl Head {
+    fn view<'h>(&'h self, name: &'h str) -> InputView<'h> {
+        InputView {
+            name,
+            dtype: self.dtype,
+            shape: &self.shape,
+        }
+    }
+
     /// Whether the tensor is of a fixed size, and of this one.
     fn check_bytes(&self, len: usize) -> Result<()> {
         let Self {
@@ -299,7 +353,9 @@ impl Head {
     }
 }
 
-/// What one run has copied out of its message: parts may overlap, so their sum has a bound.
+/// What one run takes of its message, which will be copied: parts may overlap, so their sum has a
+/// bound.
+#[derive(Default)]
 struct Copies {
     limit: usize,
     taken: usize,

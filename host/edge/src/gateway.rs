@@ -43,9 +43,9 @@ const GRPC: (&str, &str) = (
     "tensorgate:serving/grpc@0.1.0#handle",
 );
 
-/// As much of a gRPC message as goes into the component with the call. Nearly all messages are
-/// smaller; of a larger one it usually wants to see the beginning only, where the names are.
-const HEAD: usize = 64 << 10;
+/// As much of a gRPC message as goes into the component with the call. Of a larger one it usually
+/// wants to see no more than that, where the names are, and what lies behind the numbers.
+const HEAD: usize = 4 << 10;
 
 /// Handles of all kinds that a component may have at a time.
 const MAX_HANDLES: usize = 1024;

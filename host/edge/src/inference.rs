@@ -126,7 +126,7 @@ async fn predict(
     let model = Arc::clone(&store.data().table.get(&model)?.0);
     let signature_name = Guest::of(&store).string(&signature_name)?;
     let outputs = output_names(&mut store, &outputs)?;
-    let inputs = Guest::of(&store).tensors(&inputs)?;
+    let inputs = Guest::of(&store).tensors(model.as_ref(), &signature_name, &inputs)?;
     let call = outputs.and_then(|outputs| {
         let call = Call {
             signature: signature_name,

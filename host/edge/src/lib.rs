@@ -54,7 +54,7 @@ pub use engine::EdgeEngine;
 pub use error::{EdgeError, EngineError, GuestFault, LoadError};
 pub use gateway::{Gateway, GrpcRequest, GrpcResponse, RestRequest};
 pub use limits::EdgeLimits;
-pub use models::{BoxFuture, Call, Models, NamedTensors, OpenModel};
+pub use models::{BoxFuture, Call, Models, NamedTensors, OpenModel, own_places};
 pub use response::RestResponse;
 pub use services::{
     LogEntry, Management, Outcome, RequestLog, Services, Telemetry, Unlogged, Unmanaged,

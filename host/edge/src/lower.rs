@@ -30,7 +30,7 @@ pub(crate) fn tensors_out(tensors: NamedTensors, counters: &Counters) -> Vec<Nam
             let data = match data {
                 TensorData::Fixed(bytes) => {
                     counters.bytes_to_guests.add(bytes.len() as u64);
-                    TensorDataOut::Fixed(bytes)
+                    TensorDataOut::Fixed(bytes.to_bytes())
                 }
                 TensorData::Strings(strings) => {
                     TensorDataOut::Strings(strings_out(&strings, counters))
@@ -80,11 +80,11 @@ fn output_data_out(
         TensorData::Fixed(bytes) if bytes.len() as u64 >= hold_from => {
             counters.bytes_shared.add(bytes.len() as u64);
             let limit = state.shared.limits.grpc_response_bytes;
-            OutputDataOut::Held(state.outside.hold(bytes, limit)?)
+            OutputDataOut::Held(state.outside.hold(bytes.to_bytes(), limit)?)
         }
         TensorData::Fixed(bytes) => {
             counters.bytes_to_guests.add(bytes.len() as u64);
-            OutputDataOut::Fixed(bytes)
+            OutputDataOut::Fixed(bytes.to_bytes())
         }
     })
 }

@@ -6,7 +6,7 @@
 //! that names the number and what it was held against.
 
 use bytes::Bytes;
-use tensorgate_types::{Error, ErrorCode, Result};
+use tensorgate_types::{Counter, Error, ErrorCode, Result, copy};
 
 use crate::contract::transfer::{ChunkIn, RangeIn};
 
@@ -51,7 +51,12 @@ impl Outside {
 
     /// Parts of the message behind one another, and where each of them begins and ends: as many
     /// copied bytes as they have together, which must not be more than `limit`.
-    pub(crate) fn gather(&self, ranges: &[RangeIn], limit: usize) -> Result<(Vec<u64>, Bytes)> {
+    pub(crate) fn gather(
+        &self,
+        ranges: &[RangeIn],
+        limit: usize,
+        copied: &Counter,
+    ) -> Result<(Vec<u64>, Bytes)> {
         let message = self.message()?;
         let mut offsets = Vec::with_capacity(ranges.len() + 1);
         let mut end = 0_usize;
@@ -67,7 +72,7 @@ impl Outside {
         }
         let mut bytes = Vec::with_capacity(end);
         for range in ranges {
-            bytes.extend_from_slice(&message[self.bounds(*range)?]);
+            copy(&message[self.bounds(*range)?], &mut bytes, copied);
         }
         Ok((offsets, bytes.into()))
     }
@@ -212,13 +217,16 @@ mod tests {
     fn parts_are_gathered_up_to_a_limit() {
         let outside = outside();
         let ranges = [range(8, 2), range(0, 0), range(0, 1)];
-        let (offsets, bytes) = outside.gather(&ranges, 3).unwrap();
+        let copied = Counter::default();
+        let (offsets, bytes) = outside.gather(&ranges, 3, &copied).unwrap();
         assert_eq!(offsets, [0, 2, 2, 3]);
         assert_eq!(bytes, "890");
-        assert_eq!(outside.gather(&[], 0).unwrap().0, [0]);
-        let error = outside.gather(&ranges, 2).unwrap_err();
+        assert_eq!(outside.gather(&[], 0, &copied).unwrap().0, [0]);
+        let error = outside.gather(&ranges, 2, &copied).unwrap_err();
         assert_eq!(error.code(), ErrorCode::ResourceExhausted);
-        assert!(outside.gather(&[range(0, 1), range(10, 1)], 99).is_err());
+        let beyond = [range(0, 1), range(10, 1)];
+        assert!(outside.gather(&beyond, 99, &copied).is_err());
+        assert_eq!(copied.get(), 3);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tensorgate_types::{
-    Deadline, ModelSpec, ModelVersionStatus, Result, ServableId, ShapeCheck, Signatures, Tensor,
+    Deadline, InputView, ModelSpec, ModelVersionStatus, Place, Result, ServableId, ShapeCheck,
+    Signatures, Tensor,
 };
 
 /// Tensors by the name that a signature gives them.
@@ -48,13 +49,32 @@ pub trait OpenModel: Send + Sync + 'static {
     /// How far its operator wants shapes to be checked.
     fn shape_check(&self) -> ShapeCheck;
 
+    /// Places for the elements of these inputs of a call, one for each, in their order: the hatch
+    /// copies them out of a component right after this, and runs the call if all is well. Sizes
+    /// are known to be right, names and signature are not. Who wants rows of several calls side by
+    /// side says so here.
+    fn places(&self, signature: &str, inputs: &[InputView<'_>]) -> Vec<Place> {
+        let _unasked = signature;
+        own_places(inputs)
+    }
+
     /// Runs it once, for all the calls together. The hatch has checked the inputs against the
-    /// signatures of this very version. One list of outputs per call, in the order of the calls,
+    /// signatures of this very version. Elements that are parts of a message lie there as they
+    /// came, which may be anywhere: whoever needs them aligned copies them. One list of outputs per call, in the order of the calls,
     /// each ordered by name.
     ///
     /// Must not block: the threads that run models are elsewhere.
     fn run(&self, calls: Vec<Call>, deadline: Deadline)
     -> BoxFuture<'_, Result<Vec<NamedTensors>>>;
+}
+
+/// A place of its own for each of these inputs.
+#[must_use]
+pub fn own_places(inputs: &[InputView<'_>]) -> Vec<Place> {
+    inputs
+        .iter()
+        .map(|input| Place::new(input.bytes()))
+        .collect()
 }
 
 /// One signature of a run, with what goes in and what is wanted.

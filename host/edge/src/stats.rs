@@ -3,7 +3,7 @@
 //! **Ordering:** relaxed throughout. Each counter is right by itself; a snapshot may be a few
 //! requests older in one counter than in another.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use tensorgate_types::Counter;
 
 use crate::EdgeError;
 
@@ -61,7 +61,8 @@ counters! {
     bytes_from_guests,
     /// Bytes copied into components, each byte once: requests and tensors.
     bytes_to_guests,
-    /// Bytes copied out of messages into inputs of models, each byte once. No component saw them.
+    /// Bytes of strings copied out of messages into inputs of models, each byte once. No component
+    /// saw them.
     bytes_from_messages,
     /// Bytes that went past components without a copy: inputs that are parts of a message, and
     /// outputs that stayed with the host.
@@ -86,23 +87,5 @@ impl Counters {
             }
             EdgeError::Trap { .. } => self.traps.increment(),
         }
-    }
-}
-
-/// One number that only rises.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn increment(&self) {
-        self.add(1);
-    }
-
-    pub(crate) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }

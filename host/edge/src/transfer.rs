@@ -54,7 +54,7 @@ async fn run(
     (model, calls, hold_from): RunIn,
 ) -> wasmtime::Result<Answer<Vec<Vec<OutputOut>>>> {
     let model = Arc::clone(&store.data().table.get(&model)?.0);
-    let calls = Guest::of(&store).calls(&calls)?;
+    let calls = Guest::of(&store).calls(model.as_ref(), &calls)?;
     let calls = match calls.and_then(|calls| fitting(model.as_ref(), calls)) {
         Ok(calls) => calls,
         Err(error) => return Ok((refuse(store.data(), &error),)),

@@ -2,7 +2,7 @@
 //!
 //! Numbers go as they lie in memory: TensorFlow gets the address, and the bytes stay alive until
 //! it says that it has done with them. Memory that is not aligned as Eigen wants it is copied
-//! first, by [`aligned`] and nothing else, and counted.
+//! first, and counted.
 //!
 //! Strings are copied into TensorFlow's own string type. It has views, but an operation that
 //! copies a view copies the address, and a table or queue of the model may then hold it for
@@ -14,10 +14,11 @@
 #![expect(unsafe_code, reason = "hands memory to TensorFlow")]
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use tensorgate_types::{AlignedBuffer, DType, Error, Result, StringData, Tensor, TensorData};
+use tensorgate_types::{
+    AlignedBuffer, Counter, DType, Elements, Error, Place, Result, StringData, Tensor, TensorData,
+    copy,
+};
 
 use crate::ffi::{Api, TF_TString, TF_Tensor};
 use crate::library::Library;
@@ -25,26 +26,33 @@ use crate::library::Library;
 /// TensorFlow's shapes have at most this many dimensions; one more ends the process.
 const MAX_RANK: usize = 254;
 
-/// Bytes that were copied on the way to TensorFlow.
+/// Bytes that were copied on the way to TensorFlow, and back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CopyCount {
     /// Of numbers whose memory was not aligned.
     pub unaligned: u64,
-    /// Of strings.
+    /// Of strings that were given to it.
     pub strings: u64,
+    /// Of strings that it gave.
+    pub strings_out: u64,
 }
 
+/// The same, as it grows.
 #[derive(Debug, Default)]
-pub(crate) struct CopyCounters {
-    unaligned: AtomicU64,
-    strings: AtomicU64,
+pub struct CopyCounters {
+    unaligned: Counter,
+    strings: Counter,
+    pub(crate) strings_out: Counter,
 }
 
 impl CopyCounters {
-    pub(crate) fn read(&self) -> CopyCount {
+    /// What there has been so far.
+    #[must_use]
+    pub fn read(&self) -> CopyCount {
         CopyCount {
-            unaligned: self.unaligned.load(Ordering::Relaxed),
-            strings: self.strings.load(Ordering::Relaxed),
+            unaligned: self.unaligned.get(),
+            strings: self.strings.get(),
+            strings_out: self.strings_out.get(),
         }
     }
 }
@@ -84,9 +92,8 @@ impl Feeds {
                 new_fixed(self.api, tensor.dtype(), tensor.shape(), bytes)
             }
             TensorData::Strings(strings) => {
-                copied
-                    .strings
-                    .fetch_add(strings.bytes().len() as u64, Ordering::Relaxed);
+                // By TensorFlow itself.
+                copied.strings.add(strings.bytes().len() as u64);
                 new_strings(self.api, tensor.shape(), strings)
             }
         };
@@ -151,21 +158,20 @@ fn check_bools(bytes: &[u8]) -> Result<()> {
 }
 
 /// `bytes` if TensorFlow can take them where they lie, else a copy that it can.
-fn aligned(bytes: &Bytes, alignment: usize, copied: &CopyCounters) -> Bytes {
+fn aligned(bytes: &Elements, alignment: usize, copied: &CopyCounters) -> Elements {
     if bytes.as_ptr().addr().is_multiple_of(alignment) {
         return bytes.clone();
     }
-    copied
-        .unaligned
-        .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-    AlignedBuffer::copy_of(bytes).into_bytes()
+    let mut place = Place::new(bytes.len());
+    copy(bytes, &mut place, &copied.unaligned);
+    place.into_elements()
 }
 
-fn new_fixed(api: &Api, dtype: DType, shape: &[i64], bytes: Bytes) -> *mut TF_Tensor {
+fn new_fixed(api: &Api, dtype: DType, shape: &[i64], bytes: Elements) -> *mut TF_Tensor {
     unsafe extern "C" fn release(_data: *mut c_void, _len: usize, bytes: *mut c_void) {
         // SAFETY: `bytes` is from `Box::into_raw` below, and TensorFlow calls this once, on
-        // whichever thread is last; `Bytes` may be dropped on any.
-        drop(unsafe { Box::from_raw(bytes.cast::<Bytes>()) });
+        // whichever thread is last; `Elements` may be dropped on any.
+        drop(unsafe { Box::from_raw(bytes.cast::<Elements>()) });
     }
     let (data, len) = (bytes.as_ptr(), bytes.len());
     let keeper = Box::into_raw(Box::new(bytes));
@@ -285,13 +291,13 @@ mod tests {
     #[test]
     fn only_unaligned_memory_is_copied() {
         let counters = CopyCounters::default();
-        let buffer = AlignedBuffer::copy_of(&[7; 128]).into_bytes();
+        let buffer = Elements::from(AlignedBuffer::copy_of(&[7; 128]).into_bytes());
         assert_eq!(aligned(&buffer, 64, &counters).as_ptr(), buffer.as_ptr());
         assert_eq!(counters.read().unaligned, 0);
-        let shifted = buffer.slice(1..);
+        let shifted = buffer.slice(1..128);
         let copy = aligned(&shifted, 64, &counters);
         assert_eq!(copy.as_ptr().addr() % 64, 0);
-        assert_eq!(copy, shifted);
+        assert_eq!(copy[..], shifted[..]);
         assert_eq!(counters.read().unaligned, 127);
     }
 }

@@ -11,7 +11,7 @@
 use std::ffi::c_int;
 
 use bytes::Bytes;
-use tensorgate_types::{DType, Error, Result, StringData, Tensor};
+use tensorgate_types::{Counter, DType, Error, Result, StringData, Tensor, copy};
 
 use crate::ffi::{Api, TF_TString, TF_Tensor};
 
@@ -34,8 +34,8 @@ impl Fetched {
         Self { api, raw }
     }
 
-    /// The tensor, without a copy of its numbers. `name` is for the error.
-    pub(crate) fn into_tensor(self, name: &str) -> Result<Tensor> {
+    /// The tensor, without a copy of its numbers; `copied` counts strings. `name` is for the error.
+    pub(crate) fn into_tensor(self, name: &str, copied: &Counter) -> Result<Tensor> {
         // SAFETY: `raw` lives until `drop`.
         let number = unsafe { (self.api.TF_TensorType)(self.raw) };
         let dtype = u32::try_from(number).map_or(DType::INVALID, DType::from_number);
@@ -46,7 +46,7 @@ impl Fetched {
         }
         let shape = self.shape();
         let tensor = if dtype == DType::STRING {
-            Tensor::strings(shape, self.strings()?)
+            Tensor::strings(shape, self.strings(copied)?)
         } else {
             Tensor::fixed(dtype, shape, self.into_bytes())
         };
@@ -63,7 +63,7 @@ impl Fetched {
             .collect()
     }
 
-    fn strings(&self) -> Result<StringData> {
+    fn strings(&self, copied: &Counter) -> Result<StringData> {
         // SAFETY: `raw` lives until `drop`.
         let count = unsafe { (self.api.TF_TensorElementCount)(self.raw) };
         let count = usize::try_from(count).unwrap_or(0);
@@ -82,10 +82,11 @@ impl Fetched {
             if len > 0 {
                 // SAFETY: as for `size`; the pointer is valid for as many bytes, and not null, as
                 // there are some.
-                bytes.extend_from_slice(unsafe {
+                let string = unsafe {
                     let data = (self.api.TF_StringGetDataPointer)(strings.add(index));
                     std::slice::from_raw_parts(data.cast(), len)
-                });
+                };
+                copy(string, &mut bytes, copied);
             }
             offsets.push(bytes.len() as u64);
         }

@@ -40,7 +40,7 @@ mod trace;
 
 pub use describe::{MetaGraph, describe};
 pub use devices::Device;
-pub use feed::CopyCount;
+pub use feed::{CopyCount, CopyCounters};
 pub use find::{Lookup, NotFound, Wanted};
 pub use library::{Library, OpenError};
 pub use lite::{LiteLibrary, LiteModel, LiteOpenError};

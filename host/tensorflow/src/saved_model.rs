@@ -12,6 +12,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest};
@@ -47,6 +48,8 @@ pub struct SavedModelLoader {
     pub scheduling: Scheduling,
     /// Sees the runs of the models.
     pub tracer: Tracer,
+    /// Counts what is copied for their runs.
+    pub copied: Arc<CopyCounters>,
 }
 
 impl SavedModelLoader {
@@ -59,6 +62,7 @@ impl SavedModelLoader {
             session_config: Vec::new(),
             scheduling: Scheduling::default(),
             tracer: Tracer::default(),
+            copied: Arc::default(),
         }
     }
 
@@ -95,7 +99,7 @@ impl SavedModelLoader {
             tracer: self.tracer.clone(),
             signatures,
             signature_defs,
-            copied: CopyCounters::default(),
+            copied: Arc::clone(&self.copied),
             fetch_sets: FetchSets::default(),
         })
     }
@@ -139,7 +143,7 @@ pub struct SavedModel {
     signature_defs: Vec<(String, Bytes)>,
     /// In the order of `signatures`.
     runners: Vec<Runner>,
-    copied: CopyCounters,
+    copied: Arc<CopyCounters>,
     fetch_sets: FetchSets,
 }
 
@@ -174,7 +178,7 @@ unsafe impl Send for SavedModel {}
 unsafe impl Sync for SavedModel {}
 
 impl SavedModel {
-    /// What was copied on the way to TensorFlow since the model was loaded.
+    /// What was copied on the way to TensorFlow and back, for all models of the same loader.
     pub fn copied(&self) -> CopyCount {
         self.copied.read()
     }
@@ -287,7 +291,10 @@ impl SavedModel {
         let run = |outputs: &[TF_Output]| self.session_run(deadline, inputs, &feeds, outputs);
         let named = |(index, fetched): (usize, Fetched)| {
             let name = ports.output_name(index);
-            Ok((name.to_owned(), fetched.into_tensor(name)?))
+            Ok((
+                name.to_owned(),
+                fetched.into_tensor(name, &self.copied.strings_out)?,
+            ))
         };
         match selected {
             Some(selected) if self.fetch_sets.admit(index, &selected) => {
@@ -339,7 +346,9 @@ impl SavedModel {
         }
         let fetched = self
             .session_run(deadline, &union.inputs, &feeds, &union.outputs)?
-            .map(|fetched| fetched.into_tensor("of a run of several signatures"))
+            .map(|fetched| {
+                fetched.into_tensor("of a run of several signatures", &self.copied.strings_out)
+            })
             .collect::<Result<Vec<_>>>()?;
         let named = |(ports, (part, picks)): (&Ports, (Part<'_>, Vec<usize>))| {
             let outputs = part.selected.into_iter().zip(picks);

@@ -7,8 +7,10 @@
 //! TensorFlow's library. TensorFlow's *numbers* for types and states are facts and live here.
 
 mod buffer;
+mod copies;
 mod deadline;
 mod dtype;
+mod elements;
 mod error;
 mod management;
 mod priority;
@@ -18,8 +20,10 @@ mod tensor;
 mod validate;
 
 pub use buffer::{ALIGNMENT, AlignedBuffer};
+pub use copies::{Counter, Sink, copy};
 pub use deadline::Deadline;
 pub use dtype::DType;
+pub use elements::{Elements, Place, Slab};
 pub use error::{Error, ErrorCode, Result};
 pub use management::{LogKind, LoggingConfig, ModelConfig, ModelVersionPolicy, Settings};
 pub use priority::Priority;

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::{AlignedBuffer, DType, Error, Result, element_count};
+use crate::{DType, Elements, Error, Place, Result, element_count};
 
 /// A tensor. `data` always has as many elements as `shape` says: every constructor checks.
 #[derive(Debug, Clone)]
@@ -19,8 +19,8 @@ pub struct Tensor {
 #[derive(Debug, Clone)]
 pub enum TensorData {
     /// Elements of a fixed size, little-endian, row by row. Aligned to
-    /// [`ALIGNMENT`](crate::ALIGNMENT) where they came from an [`AlignedBuffer`].
-    Fixed(Bytes),
+    /// [`ALIGNMENT`](crate::ALIGNMENT) where they came from a [`Place`] of their own.
+    Fixed(Elements),
     /// Strings.
     Strings(StringData),
 }
@@ -30,7 +30,8 @@ impl Tensor {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` when `bytes` is not as long as `dtype` and `shape` ask for.
-    pub fn fixed(dtype: DType, shape: Vec<i64>, bytes: Bytes) -> Result<Self> {
+    pub fn fixed(dtype: DType, shape: Vec<i64>, bytes: impl Into<Elements>) -> Result<Self> {
+        let bytes = bytes.into();
         let size = dtype
             .size()
             .ok_or_else(|| Error::invalid_argument(format!("{dtype} has no fixed size")))?;
@@ -78,8 +79,10 @@ impl Tensor {
         shape: Vec<i64>,
         values: &[T],
     ) -> Result<Self> {
-        let bytes = AlignedBuffer::copy_of(bytemuck::cast_slice(values)).into_bytes();
-        Self::fixed(dtype, shape, bytes)
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        let mut place = Place::new(bytes.len());
+        place.push(bytes);
+        Self::fixed(dtype, shape, place.into_elements())
     }
 
     /// The element type.
@@ -98,6 +101,19 @@ impl Tensor {
     #[must_use]
     pub fn data(&self) -> &TensorData {
         &self.data
+    }
+
+    /// The elements of all parts as one, without a copy, where [`Elements::join`] can. Each part
+    /// keeps its value in any case.
+    pub fn join_elements(parts: &mut [&mut Self]) -> Option<Elements> {
+        let elements: Option<Vec<&mut Elements>> = parts
+            .iter_mut()
+            .map(|part| match &mut part.data {
+                TensorData::Fixed(elements) => Some(elements),
+                TensorData::Strings(_) => None,
+            })
+            .collect();
+        Elements::join(&mut elements?)
     }
 
     /// The parts: type, shape, elements.

@@ -32,6 +32,17 @@ pub struct InputView<'a> {
     pub shape: &'a [i64],
 }
 
+impl InputView<'_> {
+    /// How many bytes its elements have; 0 where they have no fixed size, or more than there can
+    /// be.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let count = element_count(self.shape).unwrap_or(0);
+        let bytes = self.dtype.size().and_then(|size| count.checked_mul(size));
+        bytes.unwrap_or(0)
+    }
+}
+
 /// The number of elements of a tensor of this shape: 1 for a scalar.
 ///
 /// # Errors

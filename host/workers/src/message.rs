@@ -261,7 +261,7 @@ fn put_tensors(pack: &mut Pack, tensors: &NamedTensors) {
         match tensor.data() {
             TensorData::Fixed(bytes) => {
                 pack.u8(0);
-                pack.value(bytes.clone());
+                pack.value(bytes.to_bytes());
             }
             TensorData::Strings(strings) => {
                 pack.u8(1);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tensorgate_core::Manager;
 use tensorgate_edge::EdgeEngine;
 use tensorgate_engine::RunPool;
+use tensorgate_tensorflow::CopyCounters;
 use tensorgate_types::ServableState;
 
 use super::registry::{Kind, Registry};
@@ -185,9 +186,32 @@ fn watch_sandbox_by_kind(registry: &Registry, engine: &EdgeEngine) {
     registry.asked(
         Kind::Counter,
         "tensorgate_message_copied_bytes_total",
-        "Bytes that were copied out of messages into inputs of models, past the component.",
+        "Bytes of strings that were copied out of messages into inputs of models, past the \
+         component.",
         &[],
         move || vec![(Vec::new(), from_messages.stats().bytes_from_messages)],
+    );
+}
+
+/// What is copied at the session.
+pub(crate) fn watch_sessions(registry: &Registry, copied: Arc<CopyCounters>) {
+    registry.asked(
+        Kind::Counter,
+        "tensorgate_session_copied_bytes_total",
+        "Bytes copied on the way to TensorFlow and back: elements whose memory was not aligned, and \
+         strings.",
+        &["what"],
+        move || {
+            let copied = copied.read();
+            let kinds = [
+                ("strings_in", copied.strings),
+                ("strings_out", copied.strings_out),
+                ("unaligned", copied.unaligned),
+            ];
+            kinds
+                .map(|(what, bytes)| (vec![what.to_owned()], bytes))
+                .to_vec()
+        },
     );
 }
 

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub(crate) use batches::{BatchObserver, Batches, watch_belt};
 pub(crate) use cells::Counter;
-pub(crate) use house::{watch_budget, watch_run_pool, watch_sandbox, watch_shelf};
+pub(crate) use house::{watch_budget, watch_run_pool, watch_sandbox, watch_sessions, watch_shelf};
 pub(crate) use page::{MetricsPage, metrics_path};
 pub(crate) use registry::{Cells, Registry};
 pub(crate) use requests::{Api, Ended, Entrypoint, Requests};

@@ -12,7 +12,8 @@ use tensorgate_tensorflow::Tracer;
 use tensorgate_types::{Error, ErrorCode};
 
 use crate::metrics::{
-    BatchObserver, Metrics, watch_belt, watch_run_pool, watch_sandbox, watch_shelf, watch_workers,
+    BatchObserver, Metrics, watch_belt, watch_run_pool, watch_sandbox, watch_sessions, watch_shelf,
+    watch_workers,
 };
 use crate::options::ServeOptions;
 use crate::profiler::Profiler;
@@ -62,6 +63,7 @@ impl House {
         if let Some(workers) = factory.workers() {
             watch_workers(&metrics.registry, workers);
         }
+        let copied = factory.copied();
         let outcomes = Arc::new(Outcomes::new(Arc::clone(metrics)));
         let warm_up = options.enable_model_warmup.then(|| {
             let (press, outcomes) = (press.clone(), Arc::clone(&outcomes));
@@ -73,6 +75,7 @@ impl House {
         let engine = sandbox(options)?;
         watch_rooms(metrics, &manager, &pool, &engine);
         watch_belt(&metrics.registry, &press);
+        watch_sessions(&metrics.registry, copied);
         start_blocking_threads().await;
         // While the system's loader opens the library it lets nobody start a thread or enter the
         // sandbox. So the component comes after it, beside the loads of models, and only the

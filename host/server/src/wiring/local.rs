@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use tensorgate_tensorflow::{Library, Lookup, SavedModelLoader, Tracer, Wanted};
+use tensorgate_tensorflow::{CopyCounters, Library, Lookup, SavedModelLoader, Tracer, Wanted};
 use tensorgate_types::{Error, ErrorCode, Result};
 use tensorgate_workers::Device;
 use tracing::{info, warn};
@@ -27,6 +27,7 @@ pub(super) struct LocalLoader {
     op_libraries: Vec<PathBuf>,
     tags: Vec<String>,
     tracer: Tracer,
+    copied: Arc<CopyCounters>,
     /// Set where TensorFlow Lite models are preferred.
     lite: Option<Lite>,
     /// Set once, by whoever opens the library; loads wait for it.
@@ -46,6 +47,7 @@ impl LocalLoader {
             op_libraries: options.custom_op_libraries.clone(),
             tags: options.saved_model_tags.clone(),
             tracer: Tracer::default(),
+            copied: Arc::default(),
             lite: if options.prefer_tflite_model {
                 Some(Lite::new(options)?)
             } else {
@@ -59,6 +61,11 @@ impl LocalLoader {
     /// Sees the runs of all SavedModels that are loaded.
     pub(super) fn tracer(&self) -> Tracer {
         self.tracer.clone()
+    }
+
+    /// Counts what is copied for the runs of all SavedModels that are loaded.
+    pub(super) fn copied(&self) -> Arc<CopyCounters> {
+        Arc::clone(&self.copied)
     }
 
     /// Opens the library, for all clones. Blocks for as long as that takes.
@@ -114,6 +121,7 @@ impl LocalLoader {
             session_config: how.config,
             scheduling: how.scheduling,
             tracer: self.tracer.clone(),
+            copied: Arc::clone(&self.copied),
         };
         let model = loader.load(path)?;
         if self.devices.get().is_none() {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tensorgate_core::{Manager, ServableHandle};
-use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel};
+use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel, own_places};
 use tensorgate_types::{
-    Deadline, Error, ErrorCode, ModelSpec, ModelVersionStatus, Result, ServableId, ShapeCheck,
-    Signatures,
+    Deadline, Error, ErrorCode, InputView, ModelSpec, ModelVersionStatus, Place, Result,
+    ServableId, ShapeCheck, Signatures,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -129,6 +129,11 @@ impl<P: Servable> OpenModel for Pinned<P> {
 
     fn shape_check(&self) -> ShapeCheck {
         self.shape_check
+    }
+
+    fn places(&self, signature: &str, inputs: &[InputView<'_>]) -> Vec<Place> {
+        let beside_others = self.press.places(&*self.handle, signature, inputs);
+        beside_others.unwrap_or_else(|| own_places(inputs))
     }
 
     fn run(

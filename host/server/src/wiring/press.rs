@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tensorgate_batching::{Belt, BeltStats, Lane};
 use tensorgate_edge::BoxFuture;
 use tensorgate_engine::{Call, NamedTensors, Predictor, RunPool, RunRequest};
-use tensorgate_types::{Deadline, Result, Signatures};
+use tensorgate_types::{Deadline, InputView, Place, Result, Signatures};
 
 use super::telemetry::{in_model, priority};
 
@@ -64,6 +64,17 @@ impl Press {
             }));
         }
         Box::pin(in_model(self.pool.run(model, request)))
+    }
+
+    /// Places for inputs of a request that is about to come; none where they are nobody's affair.
+    pub(crate) fn places(
+        &self,
+        model: &impl Servable,
+        signature: &str,
+        inputs: &[InputView<'_>],
+    ) -> Option<Vec<Place>> {
+        let lane = self.belt.as_ref().and(model.lane())?;
+        Some(lane.places(signature, inputs))
     }
 
     /// From now on no request waits for others to ride with.

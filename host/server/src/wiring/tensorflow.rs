@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tensorgate_core::ServableFactory;
 use tensorgate_engine::Predictor as _;
-use tensorgate_tensorflow::{Library, Scheduling, Tracer, capture_logs};
+use tensorgate_tensorflow::{CopyCounters, Library, Scheduling, Tracer, capture_logs};
 use tensorgate_types::{Error, ServableId};
 use tensorgate_workers::Device;
 use tracing::info;
@@ -87,6 +87,14 @@ impl ModelFactory {
         match &self.place {
             Place::Here(loader) => loader.devices(),
             Place::Workers(_) => Vec::new(),
+        }
+    }
+
+    /// Counts what is copied for the runs of all SavedModels that are loaded here.
+    pub(crate) fn copied(&self) -> Arc<CopyCounters> {
+        match &self.place {
+            Place::Here(loader) => loader.copied(),
+            Place::Workers(_) => Arc::default(),
         }
     }
 

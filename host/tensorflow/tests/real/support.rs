@@ -81,7 +81,7 @@ pub(crate) fn output<'a>(outputs: &'a NamedTensors, name: &str) -> &'a Tensor {
         .1
 }
 
-pub(crate) fn bytes(tensor: &Tensor) -> &bytes::Bytes {
+pub(crate) fn bytes(tensor: &Tensor) -> &[u8] {
     match tensor.data() {
         TensorData::Fixed(bytes) => bytes,
         TensorData::Strings(_) => panic!("{tensor:?} has strings"),
