@@ -35,7 +35,12 @@ fn a_model_with_an_operation_that_nobody_has_says_how_to_supply_it() {
 #[test]
 fn a_library_of_operations_serves_the_models_that_need_it() {
     let flag = format!("--custom_op_libraries={}", operations().display());
-    let server = Server::with_model("m", &path("tokens"), &[&flag]);
+    serves_tokens(&[&flag]);
+    serves_tokens(&[&flag, "--workers=cpu"]);
+}
+
+fn serves_tokens(flags: &[&str]) {
+    let server = Server::with_model("m", &path("tokens"), flags);
     assert!(
         server
             .log()
@@ -132,4 +137,32 @@ fn litert_says_what_failed_and_is_silent_otherwise() {
         line.contains(" E tensorflow] ") && line.contains("compiled_model.cc"),
         "{line}"
     );
+}
+
+#[test]
+fn a_model_has_threads_of_its_own() {
+    let flags = ["--model_sessions=m:inter_op_parallelism=5"];
+    let server = Server::with_model("m", &path("half_plus_two"), &flags);
+    let answer = server.post("/v1/models/m:predict", r#"{"instances": [2.0]}"#);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    // How TensorFlow calls the first pool that a session has for itself.
+    let is_own = |task: &std::path::Path| {
+        let name = std::fs::read_to_string(task.join("comm"));
+        name.is_ok_and(|name| name.trim() == "tf_Compute0")
+    };
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.id())).expect("its threads");
+    let own = tasks.flatten().filter(|task| is_own(&task.path())).count();
+    assert_eq!(own, 5);
+}
+
+#[test]
+fn a_model_is_compiled_where_its_level_says_so() {
+    let digits = root().join(".tensorgate/models/digits_cnn");
+    let flags = ["--model_sessions=m:xla_level=1", "--log_filter=debug"];
+    let server = Server::with_model("m", &digits, &flags);
+    let row = vec![vec![[0.5]; 28]; 28];
+    let body = serde_json::json!({ "instances": [row] }).to_string();
+    let answer = server.post("/v1/models/m:predict", &body);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    server.wait_for_line("Compiled cluster using XLA!");
 }

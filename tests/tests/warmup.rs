@@ -180,6 +180,18 @@ fn every_kind_of_request_is_answered_before_the_version_is_available() {
 }
 
 #[test]
+fn every_worker_is_warmed_up() {
+    let base = BasePath::new();
+    publish(&base, 2, "four_kinds");
+    let server = serve(base.path(), &["--workers=cpu,cpu"]);
+    let page = server.get(PAGE).body;
+    for worker in 0..2 {
+        let sample = format!("tensorgate_worker_runs_total{{worker=\"{worker}\",device=\"cpu\"}}");
+        assert_eq!(value(&page, &sample), Some(4), "{page}");
+    }
+}
+
+#[test]
 fn a_record_need_not_name_a_model_and_a_thousand_are_allowed() {
     let base = BasePath::new();
     publish(&base, 2, "nameless");

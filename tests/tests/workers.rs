@@ -339,3 +339,127 @@ fn nobody_is_a_worker_by_himself() {
         "{text}"
     );
 }
+
+/// A request of the slow model.
+fn steps(count: u64) -> String {
+    format!(r#"{{"inputs": {{"steps": {count}}}}}"#)
+}
+
+#[test]
+fn a_run_that_is_lost_is_made_again_and_one_that_is_lost_twice_is_answered() {
+    let flags = ["--workers=cpu,cpu", "--rest_api_timeout_in_ms=600000"];
+    let server = Server::with_model("m", &path("slow"), &flags);
+    let busy = |server: &Server| {
+        let status = status(server);
+        let mut workers = status["workers"].as_array().expect("a list").iter();
+        workers.position(|worker| worker["running"] == 1)
+    };
+    let answer = thread::scope(|scope| {
+        let client = scope.spawn(|| server.post(PREDICT, &steps(u64::MAX >> 2)));
+        until("it is run", || busy(&server).is_some());
+        let first = busy(&server).expect("as before");
+        kill(processes(&server, first)[0]);
+        let second = 1 - first;
+        until("it is run by the other", || busy(&server) == Some(second));
+        kill(processes(&server, second)[0]);
+        (client.join().expect("it is answered"), first, second)
+    });
+    let (answer, first, second) = answer;
+    assert_eq!(answer.status, 503);
+    let how = "(cpu) ended with signal: 9 (SIGKILL)";
+    let words = format!("the run was lost twice: worker {first} {how}, then worker {second} {how}");
+    assert!(answer.body.contains(&words), "{}", answer.body);
+    server.wait_for_post(PREDICT, &steps(1), |answer| answer.status == 200);
+}
+
+#[test]
+fn a_run_in_a_worker_that_outlives_its_deadline_is_504() {
+    let flags = ["--workers=cpu", "--rest_api_timeout_in_ms=200"];
+    let server = Server::with_model("m", &path("slow"), &flags);
+    let answer = server.post(PREDICT, &steps(u64::MAX >> 2));
+    assert_eq!(answer.status, 504, "{}", answer.body);
+    let words = "Timed out waiting for notification";
+    assert!(answer.body.contains(words), "{}", answer.body);
+    server.wait_for_post(PREDICT, &steps(1), |answer| answer.status == 200);
+    let status = status(&server);
+    assert_eq!(status["workers"][0]["restarts"], 0, "it goes on");
+}
+
+#[test]
+fn batches_keep_all_workers_busy() {
+    let flags = [
+        "--workers=cpu,cpu,cpu",
+        "--enable_batching",
+        "--rest_api_timeout_in_ms=600000",
+    ];
+    let server = Server::with_model("m", &path("slow"), &flags);
+    let page = server.get("/monitoring/prometheus/metrics").body;
+    let threads = page
+        .lines()
+        .find_map(|line| line.strip_prefix("tensorgate_batch_threads{} "));
+    let threads: usize = threads.expect(&page).parse().expect("a number");
+    assert!(threads >= 3, "one for each worker at least");
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| server.post(PREDICT, &steps(1_000_000))))
+            .collect();
+        until("all are busy", || {
+            let status = status(&server);
+            let mut workers = status["workers"].as_array().expect("a list").iter();
+            workers.all(|worker| worker["running"] == 1)
+        });
+        for client in clients {
+            assert_eq!(client.join().expect("it is answered").status, 200);
+        }
+    });
+}
+
+#[test]
+fn a_swap_under_load_loses_no_request_with_workers() {
+    let base = BasePath::with_half_plus_two("1");
+    let server = Server::with_model("m", base.path(), &["--workers=cpu,cpu"]);
+    let body = r#"{"instances": [0.0]}"#;
+    let answers = [2, 3].map(|y| format!("{{\n    \"predictions\": [{y}.0\n    ]\n}}"));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let mut connection = server.connect();
+            while !done.load(Ordering::Relaxed) {
+                let answer = connection
+                    .request("POST", PREDICT, &[], body.as_bytes())
+                    .expect("every request is answered");
+                assert_eq!(answer.status, 200, "{}", answer.body);
+                assert!(answers.contains(&answer.body), "{}", answer.body);
+            }
+        });
+        base.publish("2", 3);
+        server.wait_for_state("m", "1", "END");
+        assert_eq!(server.post(PREDICT, body).body, answers[1]);
+        done.store(true, Ordering::Relaxed);
+        client.join().expect("no client saw an error");
+    });
+    for worker in status(&server)["workers"].as_array().expect("a list") {
+        let models = worker["models"].as_array().expect("a list");
+        assert_eq!(models.len(), 1, "the old version is unloaded: {worker}");
+        assert_eq!(worker["restarts"], 0);
+    }
+}
+
+#[test]
+fn tensorflow_lite_is_computed_in_workers_too() {
+    let says = |flags: &[&str]| {
+        let mut all = vec!["--prefer_tflite_model"];
+        all.extend(flags);
+        let server = Server::with_model("m", &path("lite_beside_saved_model"), &all);
+        let answer = server.post(PREDICT, r#"{"instances": [[1.0, 2.0, 3.0]]}"#);
+        let log = server.log();
+        (
+            answer.status,
+            answer.body,
+            log.contains("TensorFlow Lite models by "),
+        )
+    };
+    let away = says(&["--workers=cpu"]);
+    assert_eq!(away, says(&[]));
+    assert_eq!((away.0, away.2), (200, true), "{}", away.1);
+}

@@ -49,12 +49,12 @@ pub(crate) fn start(filter: Option<&str>) -> Result<Option<LogCapture>, String> 
     Ok(capture)
 }
 
-/// Logs what a worker says to standard error, which is the server's and which the
-/// server makes lines of its own log of.
+/// Logs what a worker says to standard error, which is the server's and which the server makes
+/// lines of its own log of.
 pub(crate) fn start_in_worker() {
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
-        .event_format(Layout)
+        .event_format(WorkerLayout)
         .with_max_level(Level::INFO)
         .with_writer(std::io::stderr)
         .finish();
@@ -92,6 +92,33 @@ where
                 write!(writer, "{}{{{fields}}} ", span.name())?;
             }
         }
+        context
+            .field_format()
+            .format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+/// As [`Layout`], but information is a plain line: with a level it would be taken for TensorFlow's
+/// own, which is shown to nobody who does not ask for it.
+struct WorkerLayout;
+
+impl<S, N> FormatEvent<S, N> for WorkerLayout
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if *event.metadata().level() != Level::INFO {
+            return Layout.format_event(context, writer, event);
+        }
+        let id = std::process::id();
+        write!(writer, "worker process {id}: ")?;
         context
             .field_format()
             .format_fields(writer.by_ref(), event)?;
