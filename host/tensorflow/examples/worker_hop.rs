@@ -70,6 +70,7 @@ fn main() -> std::result::Result<(), Box<dyn Error + Send + Sync>> {
         device: "cpu".to_owned(),
         settings: Bytes::new(),
         launch: Box::new(launch),
+        start_limit: Duration::from_secs(120),
     };
     let fleet = Fleet::new(vec![worker], 4)?;
     println!(

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tensorgate_types::{Error, Result};
@@ -27,6 +28,9 @@ pub struct WorkerSpec {
     pub settings: Bytes,
     /// How its processes are started.
     pub launch: Box<dyn Launch>,
+    /// How long a process may take until it is ready to load models; then it is ended, and the
+    /// next one is tried.
+    pub start_limit: Duration,
 }
 
 impl std::fmt::Debug for WorkerSpec {
@@ -128,7 +132,13 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        self.shared.lock().closing = true;
+        let mut state = self.shared.lock();
+        state.closing = true;
+        // Whatever a supervisor asks of its worker now, it hears that there is no answer.
+        let links = state.workers.iter().filter_map(|of| of.any_link.clone());
+        let links: Vec<Arc<Link>> = links.collect();
+        drop(state);
+        links.iter().for_each(|link| link.close());
         self.shared.notify();
         for supervisor in self.supervisors.drain(..) {
             // An error is a panic that was printed when it happened.

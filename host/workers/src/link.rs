@@ -11,8 +11,9 @@ use std::io::{self, BufReader};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tensorgate_types::Result;
 
@@ -53,6 +54,30 @@ impl Link {
 
     /// Asks, and waits for the answer for as long as that takes. `ask` gets the call's number.
     pub(crate) fn call(&self, ask: impl FnOnce(u64) -> Pack) -> Result<Result<Answer>, Lost> {
+        match self.ask(ask)? {
+            Ok(answer) => answer.recv().map_err(|_closed| Lost),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// The same, but waits no longer than `limit`: none when that has passed.
+    pub(crate) fn call_within(
+        &self,
+        limit: Duration,
+        ask: impl FnOnce(u64) -> Pack,
+    ) -> Result<Option<Result<Answer>>, Lost> {
+        match self.ask(ask)? {
+            Ok(answer) => match answer.recv_timeout(limit) {
+                Ok(answer) => Ok(Some(answer)),
+                Err(RecvTimeoutError::Timeout) => Ok(None),
+                Err(RecvTimeoutError::Disconnected) => Err(Lost),
+            },
+            Err(error) => Ok(Some(Err(error))),
+        }
+    }
+
+    /// Asks. An error is one of what was to be asked.
+    fn ask(&self, ask: impl FnOnce(u64) -> Pack) -> Result<Result<Receiver<Result<Answer>>>, Lost> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let pack = ask(number);
         if let Err(error) = pack.check() {
@@ -65,7 +90,7 @@ impl Link {
         if sent.is_err() {
             self.close();
         }
-        answer.recv().map_err(|_closed| Lost)
+        Ok(Ok(answer))
     }
 
     fn expect(&self, number: u64) -> Option<Receiver<Result<Answer>>> {

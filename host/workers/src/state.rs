@@ -117,6 +117,8 @@ pub(crate) struct WorkerState {
     pub(crate) pid: Option<u32>,
     /// None unless it is up.
     pub(crate) link: Option<Arc<Link>>,
+    /// None unless there is a process.
+    pub(crate) any_link: Option<Arc<Link>>,
     /// What it should hold, by the model's number.
     pub(crate) seats: BTreeMap<u64, Seat>,
     pub(crate) running: usize,
@@ -135,6 +137,7 @@ impl WorkerState {
             start_took: Duration::ZERO,
             pid: None,
             link: None,
+            any_link: None,
             seats: BTreeMap::new(),
             running: 0,
             runs: 0,

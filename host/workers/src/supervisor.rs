@@ -135,13 +135,25 @@ fn live(shared: &Shared, worker: usize) -> Option<End> {
     };
     shared.lock().workers[worker].pid = Some(process.id());
     let end = match Link::new(socket) {
-        Ok(link) => use_link(shared, worker, &Arc::new(link), started),
+        Ok(link) => {
+            let link = Arc::new(link);
+            let mut state = shared.lock();
+            state.workers[worker].any_link = Some(Arc::clone(&link));
+            let closing = state.closing;
+            drop(state);
+            if closing {
+                None
+            } else {
+                use_link(shared, worker, &link, started)
+            }
+        }
         Err(error) => failed(&error),
     };
     process.kill();
     let how = process.wait();
     let mut state = shared.lock();
     state.workers[worker].pid = None;
+    state.workers[worker].any_link = None;
     shared.notify();
     drop(state);
     end.map(|end| match end.how.is_empty() {
@@ -190,9 +202,15 @@ fn use_link(shared: &Shared, worker: usize, link: &Arc<Link>, started: Instant) 
 
 /// Says hello, and has everything loaded that should be there.
 fn start(shared: &Shared, worker: usize, link: &Link) -> Result<Result<(), Error>, Lost> {
-    let settings = &shared.specs[worker].settings;
-    if let Err(error) = link.call(|number| message::hello(number, shared.threads, settings))? {
-        return Ok(Err(error));
+    let spec = &shared.specs[worker];
+    let hello = |number| message::hello(number, shared.threads, &spec.settings);
+    match link.call_within(spec.start_limit, hello)? {
+        Some(Ok(_)) => {}
+        Some(Err(error)) => return Ok(Err(error)),
+        None => {
+            let message = format!("it was not ready after {:?}", spec.start_limit);
+            return Ok(Err(Error::new(ErrorCode::Unavailable, message)));
+        }
     }
     reload(shared, worker, link, |stage| {
         matches!(stage, SeatStage::Due)

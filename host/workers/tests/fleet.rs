@@ -7,7 +7,7 @@ use std::io::{self, Read as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -32,6 +32,8 @@ struct Outside {
     socket: Arc<Mutex<Option<UnixStream>>>,
     /// Runs of the model at `/gated` wait here.
     gate: Arc<Mutex<Option<Gate>>>,
+    /// Whether the model at `/slow-again` may be loaded a second time.
+    may_load: Arc<AtomicBool>,
 }
 
 impl Outside {
@@ -60,9 +62,16 @@ impl Launch for Fake {
         let thread = thread::spawn(move || {
             let open = |settings: &[u8]| match settings {
                 b"refuse" => Err(Error::failed_precondition("no library")),
+                b"hang" => {
+                    // Until the other side has lost its patience.
+                    let socket = outside.socket.lock().unwrap().as_ref().unwrap().try_clone();
+                    let _end = socket.unwrap().read(&mut [0]);
+                    Err(Error::internal("nobody hears this"))
+                }
                 _ => Ok(FakeRuntime { outside }),
             };
-            work(theirs, open, || {}).unwrap();
+            // Fails where the other side is not there any more.
+            let _ = work(theirs, open, || {});
         });
         let process = Thread {
             id,
@@ -100,6 +109,13 @@ impl Runtime for FakeRuntime {
             "/missing" => return Err(Error::not_found("there is no model in /missing")),
             "/kills-loading" => {
                 outside.kill();
+                FakeModel::new()
+            }
+            "/slow-again" => {
+                let is_first = outside.started.load(Ordering::SeqCst) == 1;
+                while !is_first && !outside.may_load.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(1));
+                }
                 FakeModel::new()
             }
             "/poison" => FakeModel::new().with_behaviour(move |_| {
@@ -142,6 +158,10 @@ impl House {
             launch: Box::new(Fake {
                 outside: outside.clone(),
             }),
+            start_limit: match settings {
+                b"hang" => Duration::from_millis(1),
+                _ => PATIENCE,
+            },
         });
         Self {
             fleet: Fleet::new(specs.collect(), 8).unwrap(),
@@ -384,6 +404,32 @@ fn a_worker_that_cannot_work_says_why() {
     let status = house.until(|status| status[0].stage == WorkerStage::Asleep);
     let end = status[0].last_end.as_deref();
     assert_eq!(end, Some("cannot work: no library"));
+}
+
+#[test]
+fn a_worker_that_does_not_get_ready_is_ended() {
+    let house = House::told(1, b"hang");
+    let error = house.load("/good").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Unavailable);
+    assert_eq!(error.message(), "it was not ready after 1ms");
+    house.until(|status| status[0].pid.is_none());
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_load() {
+    let house = House::new(1);
+    let model = house.load("/slow-again").unwrap();
+    house.workers[0].kill();
+    house.until(|status| status[0].restarts == 1 && status[0].pid == Some(2));
+    let House { fleet, workers } = house;
+    let ended = thread::spawn(move || drop(fleet));
+    let give_up = Instant::now() + PATIENCE;
+    while !ended.is_finished() {
+        assert!(Instant::now() < give_up, "it waits for the load");
+        thread::sleep(Duration::from_millis(1));
+    }
+    workers[0].may_load.store(true, Ordering::SeqCst);
+    drop(model);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message as _;
 use tensorgate_types::{Error, Result, ServableId};
@@ -21,6 +22,10 @@ pub(crate) const COMMAND: &str = "worker";
 /// The variable that hides GPUs from a process, and the one that says how they are counted.
 const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
 const ORDER: &str = "CUDA_DEVICE_ORDER";
+
+/// How long a worker may take to open the library, and those of custom operations: some seconds
+/// from a slow disk, and no minutes.
+const START: Duration = Duration::from_secs(120);
 
 /// The workers. Clones share them.
 #[derive(Debug, Clone)]
@@ -51,6 +56,7 @@ impl Away {
                         args: vec![COMMAND.to_owned()],
                         env,
                     }),
+                    start_limit: START,
                 })
             })
             .collect();
