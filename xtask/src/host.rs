@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::guests;
 use crate::process::{self, cargo};
-use crate::repo::Repo;
+use crate::repo::{Profile, Repo};
 
 /// `cargo SUBCOMMAND` over every package but the guests.
 pub(crate) fn command(repo: &Repo, subcommand: &str) -> Command {
@@ -27,7 +27,8 @@ pub(crate) fn build(repo: &Repo) -> Result<()> {
     process::run(command(repo, "build").arg("--all-targets"))
 }
 
-/// Builds what `targets` names (`--bin NAME`, `--example NAME`) in the release profile.
-pub(crate) fn build_release(repo: &Repo, targets: &[&str]) -> Result<()> {
-    process::run(command(repo, "build").arg("--release").args(targets))
+/// Builds what `targets` names (`--bin NAME`, `--example NAME`) as `profile` says.
+pub(crate) fn build_only(repo: &Repo, profile: Profile, targets: &[&str]) -> Result<()> {
+    let mut command = command(repo, "build");
+    process::run(command.args(["--profile", profile.name()]).args(targets))
 }

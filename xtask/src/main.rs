@@ -39,12 +39,12 @@ cargo xtask COMMAND
       --skip STEP       all but this one (may be repeated)
       --keep-going      also after a step has failed
   example [NAME]        run one example against a server of its own, or list them
-      --profile NAME    release (the default) or dev
+      --profile NAME    release (the default), dist or dev
 
   setup                 toolchain, Python, libtensorflow, models of examples and tests
   guests                build the WebAssembly components
   package               a tarball that runs on another machine, and a check that it does
-      --profile NAME    release (the default) or dev
+      --profile NAME    dist (the default), release or dev
       --no-check        do not try it
   bench [PART]          the figures of docs/benchmarks.md; PART is one of
                         request [-- COUNT]  a request through the whole server, and its start
@@ -52,6 +52,7 @@ cargo xtask COMMAND
                         sandbox             what a fresh sandbox adds
                         parse               JSON to tensor, natively and in the sandbox
                         batching            1 to 256 clients against the bare session
+                        pair                one load on several servers, in turns
                         grid                every batching setting against the adaptive mode
                         peers               against Python servers, which it installs
       --quick           few cases of batching, grid or peers, a second each
@@ -100,7 +101,7 @@ fn run() -> Result<ExitCode> {
             guests::build(&repo)?;
         }
         "package" => {
-            let profile = profile(&mut arguments)?;
+            let profile = profile(&mut arguments, Profile::Dist)?;
             let check = !arguments.flag("--no-check");
             arguments.finish()?;
             package::package(&repo, profile, check)?;
@@ -117,16 +118,18 @@ fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn profile(arguments: &mut Arguments) -> Result<Profile> {
+fn profile(arguments: &mut Arguments, default: Profile) -> Result<Profile> {
     match arguments.value("--profile")?.as_deref() {
-        None | Some("release") => Ok(Profile::Release),
+        None => Ok(default),
+        Some("dist") => Ok(Profile::Dist),
+        Some("release") => Ok(Profile::Release),
         Some("dev") => Ok(Profile::Dev),
-        Some(other) => bail!("--profile {other}: expected `release` or `dev`"),
+        Some(other) => bail!("--profile {other}: expected `dist`, `release` or `dev`"),
     }
 }
 
 fn example(repo: &Repo, mut arguments: Arguments) -> Result<()> {
-    let profile = profile(&mut arguments)?;
+    let profile = profile(&mut arguments, Profile::Release)?;
     let name = arguments.word();
     arguments.finish()?;
     let Some(name) = name else {

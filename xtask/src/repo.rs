@@ -19,8 +19,10 @@ pub(crate) struct Repo {
 pub(crate) enum Profile {
     /// What tests are built with, so that they need no second build.
     Dev,
-    /// What users run.
+    /// What newcomers run: the fastest that does not take long to build.
     Release,
+    /// What is deployed and measured.
+    Dist,
 }
 
 impl Profile {
@@ -29,6 +31,7 @@ impl Profile {
         match self {
             Self::Dev => "dev",
             Self::Release => "release",
+            Self::Dist => "dist",
         }
     }
 
@@ -37,6 +40,7 @@ impl Profile {
         match self {
             Self::Dev => "debug",
             Self::Release => "release",
+            Self::Dist => "dist",
         }
     }
 }
@@ -99,7 +103,12 @@ impl Repo {
 
     /// The server, as built with `profile`.
     pub(crate) fn server(&self, profile: Profile) -> PathBuf {
-        self.target.join(profile.directory()).join("tensorgate")
+        self.built(profile).join("tensorgate")
+    }
+
+    /// Where cargo puts what it builds in a profile.
+    pub(crate) fn built(&self, profile: Profile) -> PathBuf {
+        self.target.join(profile.directory())
     }
 
     /// Keeps other `cargo xtask` commands out of the cache until the file is dropped.

@@ -32,7 +32,9 @@ pub(crate) fn build(repo: &Repo, profile: Profile) -> Result<()> {
         || match profile {
             // What tests run: built along with them.
             Profile::Dev => host::build(repo),
-            Profile::Release => host::build_release(repo, &["--bin", "tensorgate"]),
+            Profile::Release | Profile::Dist => {
+                host::build_only(repo, profile, &["--bin", "tensorgate"])
+            }
         },
     )
 }

@@ -22,6 +22,9 @@ use crate::setup;
 
 const MODEL: &str = "half_plus_two";
 
+/// All is measured as it is deployed.
+const PROFILE: Profile = Profile::Dist;
+
 /// The parts, for errors.
 const PARTS: &str = "request, grpc, sandbox, parse, batching, pair, grid or peers";
 
@@ -79,13 +82,13 @@ fn servers(repo: &Repo, part: &str, mut arguments: Arguments) -> Result<()> {
     arguments.finish()?;
     let python = setup::python(repo)?;
     let models = models::export(repo, &python)?;
-    server::build(repo, Profile::Release)?;
-    host::build_release(repo, &["--bin", "tensorgate-bench"])?;
+    server::build(repo, PROFILE)?;
+    host::build_only(repo, PROFILE, &["--bin", "tensorgate-bench"])?;
     let mut command = built(repo, "tensorgate-bench");
     command
         .arg(part)
         .arg("--binary")
-        .arg(repo.server(Profile::Release))
+        .arg(repo.server(PROFILE))
         .arg("--models")
         .arg(models)
         .arg("--out")
@@ -105,12 +108,12 @@ fn servers(repo: &Repo, part: &str, mut arguments: Arguments) -> Result<()> {
 fn request(repo: &Repo, rest: &[String]) -> Result<()> {
     let python = setup::python(repo)?;
     examples::export(repo, &python, examples::find(MODEL)?)?;
-    server::build(repo, Profile::Release)?;
-    host::build_release(repo, &["--bin", "tensorgate-bench"])?;
+    server::build(repo, PROFILE)?;
+    host::build_only(repo, PROFILE, &["--bin", "tensorgate-bench"])?;
     process::run(
         built(repo, "tensorgate-bench")
             .arg("request")
-            .arg(repo.server(Profile::Release))
+            .arg(repo.server(PROFILE))
             .arg(repo.models().join(MODEL))
             .args(rest)
             // TensorFlow's log would stand between the figures.
@@ -120,12 +123,12 @@ fn request(repo: &Repo, rest: &[String]) -> Result<()> {
 
 fn grpc(repo: &Repo, rest: &[String]) -> Result<()> {
     setup::everything(repo)?;
-    server::build(repo, Profile::Release)?;
-    host::build_release(repo, &["--bin", "tensorgate-bench"])?;
+    server::build(repo, PROFILE)?;
+    host::build_only(repo, PROFILE, &["--bin", "tensorgate-bench"])?;
     process::run(
         built(repo, "tensorgate-bench")
             .arg("grpc")
-            .arg(repo.server(Profile::Release))
+            .arg(repo.server(PROFILE))
             .arg(repo.models().join(MODEL))
             .arg(repo.test_models().join("identity"))
             .args(rest)
@@ -135,7 +138,7 @@ fn grpc(repo: &Repo, rest: &[String]) -> Result<()> {
 
 fn sandbox(repo: &Repo) -> Result<()> {
     guests::build(repo)?;
-    host::build_release(repo, &["--example", "sandbox_cost"])?;
+    host::build_only(repo, PROFILE, &["--example", "sandbox_cost"])?;
     process::run(&mut built(repo, "examples/sandbox_cost"))
 }
 
@@ -157,13 +160,13 @@ fn parse(repo: &Repo) -> Result<()> {
         "parse_in_wasm",
     ]);
     process::run(&mut component)?;
-    host::build_release(repo, &["--example", "parser"])?;
+    host::build_only(repo, PROFILE, &["--example", "parser"])?;
     process::run(&mut built(repo, "examples/parser"))
 }
 
-/// What [`host::build_release`] has built.
+/// What [`host::build_only`] has built.
 fn built(repo: &Repo, name: &str) -> Command {
-    let mut command = Command::new(repo.target().join("release").join(name));
+    let mut command = Command::new(repo.built(PROFILE).join(name));
     command.current_dir(repo.root());
     command
 }
