@@ -229,8 +229,10 @@ fn trials_keep_to_the_target() {
         show("cold", &cold);
         show("warm", &warm);
         assert!(warm.rows_per_s > 0.95 * plain.rows_per_s, "{warm:?}");
+        // Waits of a hundredth of the target are tried whatever they cost, so a tenth is in sight.
+        let most = (plain.p99 * 3 / 2).max(Duration::from_millis(target) / 10);
         for report in [cold, warm] {
-            assert!(report.p99 < plain.p99 * 3 / 2, "{report:?}");
+            assert!(report.p99 < most, "{report:?}");
         }
     }
 }

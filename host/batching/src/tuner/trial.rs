@@ -18,7 +18,7 @@ const LIKELY: f64 = 1.5;
 const DOUBTFUL: f64 = 1.0;
 /// After so many turns there is nothing to be found that would be worth it; what looks better but
 /// not surely has twice as many.
-const TURNS: usize = 4;
+const TURNS: usize = 5;
 /// Fewer turns than this have no median.
 const FEW: usize = 3;
 /// Luck is known from so many slices.
