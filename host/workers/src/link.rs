@@ -12,7 +12,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tensorgate_types::Result;
@@ -29,8 +29,17 @@ pub(crate) struct Lost;
 
 type Reply = SyncSender<Result<Answer>>;
 
+/// Bytes that went to one worker and came from it, whichever process it had. Each of them was copied
+/// into the socket and out of it.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) sent: AtomicU64,
+    pub(crate) received: AtomicU64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
+    traffic: Arc<Traffic>,
     /// Held while a request is written.
     writer: Mutex<UnixStream>,
     /// Who waits for which answer; none once the worker has ended. Never held while writing.
@@ -43,8 +52,9 @@ pub(crate) struct Link {
 impl Link {
     /// # Errors
     /// When the system gives no further descriptor.
-    pub(crate) fn new(socket: UnixStream) -> io::Result<Self> {
+    pub(crate) fn new(socket: UnixStream, traffic: Arc<Traffic>) -> io::Result<Self> {
         Ok(Self {
+            traffic,
             control: socket.try_clone()?,
             writer: Mutex::new(socket),
             waiting: Mutex::new(Some(BTreeMap::new())),
@@ -85,6 +95,9 @@ impl Link {
         }
         let answer = self.expect(number).ok_or(Lost)?;
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.traffic
+            .sent
+            .fetch_add(pack.byte_count(), Ordering::Relaxed);
         let sent = pack.send(&mut *writer);
         drop(writer);
         if sent.is_err() {
@@ -104,6 +117,9 @@ impl Link {
     pub(crate) fn hand_out(&self) {
         let mut reader = BufReader::with_capacity(BUFFER, &self.control);
         while let Ok(Some(frame)) = Unpack::receive(&mut reader) {
+            self.traffic
+                .received
+                .fetch_add(frame.byte_count(), Ordering::Relaxed);
             let Ok((number, answer)) = Answer::read(frame) else {
                 break;
             };

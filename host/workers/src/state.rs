@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use tensorgate_types::{Error, ErrorCode};
 
 use crate::fleet::WorkerSpec;
-use crate::link::Link;
+use crate::link::{Link, Traffic};
 use crate::message::Device;
 
 /// Where a worker is in its life.
@@ -71,6 +72,10 @@ pub struct WorkerStatus {
     pub running: usize,
     /// Runs that it was given.
     pub runs: u64,
+    /// Bytes that went to it.
+    pub sent_bytes: u64,
+    /// Bytes that came from it.
+    pub received_bytes: u64,
     /// What it holds.
     pub models: Vec<ModelStatus>,
     /// What TensorFlow, or whatever it runs, has found there; empty before the first load.
@@ -123,6 +128,7 @@ pub(crate) struct WorkerState {
     pub(crate) seats: BTreeMap<u64, Seat>,
     pub(crate) running: usize,
     pub(crate) runs: u64,
+    pub(crate) traffic: Arc<Traffic>,
     /// Ends that nobody had asked for.
     pub(crate) ends: u64,
     pub(crate) last_end: Option<End>,
@@ -141,6 +147,7 @@ impl WorkerState {
             seats: BTreeMap::new(),
             running: 0,
             runs: 0,
+            traffic: Arc::default(),
             ends: 0,
             last_end: None,
             devices: Vec::new(),
@@ -170,6 +177,8 @@ impl WorkerState {
             last_end: self.last_end.as_ref().map(|end| end.how.clone()),
             running: self.running,
             runs: self.runs,
+            sent_bytes: self.traffic.sent.load(Ordering::Relaxed),
+            received_bytes: self.traffic.received.load(Ordering::Relaxed),
             models: models.collect(),
             devices: self.devices.clone(),
         }

@@ -134,7 +134,8 @@ fn live(shared: &Shared, worker: usize) -> Option<End> {
         Err(error) => return failed(&error),
     };
     shared.lock().workers[worker].pid = Some(process.id());
-    let end = match Link::new(socket) {
+    let traffic = Arc::clone(&shared.lock().workers[worker].traffic);
+    let end = match Link::new(socket, traffic) {
         Ok(link) => {
             let link = Arc::new(link);
             let mut state = shared.lock();

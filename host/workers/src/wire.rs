@@ -81,6 +81,11 @@ impl Pack {
         self.values.push(value);
     }
 
+    /// How many bytes it has, as it is sent.
+    pub(crate) fn byte_count(&self) -> u64 {
+        self.head.len() as u64 + self.values_len
+    }
+
     /// Whether it may be sent.
     ///
     /// # Errors
@@ -169,6 +174,11 @@ impl Unpack {
         }))
     }
 
+    /// How many bytes it had, as long as nothing was read of it.
+    pub(crate) fn byte_count(&self) -> u64 {
+        (PREFIX + self.head.len() + self.values.len()) as u64
+    }
+
     fn take(&mut self, len: usize) -> Result<Bytes> {
         if len > self.head.len() {
             return Err(malformed());
@@ -253,7 +263,9 @@ mod tests {
     fn sent(pack: Pack) -> Vec<u8> {
         let mut bytes = Vec::new();
         pack.check().unwrap();
+        let len = pack.byte_count();
         pack.send(&mut bytes).unwrap();
+        assert_eq!(bytes.len() as u64, len);
         bytes
     }
 
@@ -283,6 +295,7 @@ mod tests {
     fn what_is_sent_arrives_with_values_aligned() {
         let bytes = sample();
         let mut frame = Unpack::receive(&mut bytes.as_slice()).unwrap().unwrap();
+        assert_eq!(frame.byte_count(), bytes.len() as u64);
         let (name, number, values) = read(&mut frame).unwrap();
         assert_eq!((name.as_str(), number), ("name", -1));
         let [one, none, many] = &values;

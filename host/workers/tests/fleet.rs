@@ -240,6 +240,10 @@ fn a_model_answers_from_a_worker_as_it_does_here() {
     let status = &house.fleet.status()[0];
     assert_eq!(status.stage, WorkerStage::Up);
     assert_eq!((status.pid, status.runs, status.running), (Some(1), 1, 0));
+    // Two floats went over and two came back, with some words about them.
+    for bytes in [status.sent_bytes, status.received_bytes] {
+        assert!((50..1000).contains(&bytes), "{bytes}");
+    }
     assert_eq!(status.models[0].name, "m:1");
     assert!(status.models[0].is_ready);
     assert_eq!(status.devices[0].name, "worker 0");

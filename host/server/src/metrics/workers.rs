@@ -9,7 +9,7 @@ use crate::wiring::Away;
 type Number = fn(&WorkerStatus) -> u64;
 
 /// The metrics: kind, name, help, number.
-const ALL: [(Kind, &str, &str, Number); 6] = [
+const ALL: [(Kind, &str, &str, Number); 8] = [
     (
         Kind::Gauge,
         "tensorgate_worker_up",
@@ -27,6 +27,18 @@ const ALL: [(Kind, &str, &str, Number); 6] = [
         "tensorgate_worker_runs_total",
         "Runs that the worker was given, those included that were lost with it.",
         |worker| worker.runs,
+    ),
+    (
+        Kind::Counter,
+        "tensorgate_worker_sent_bytes_total",
+        "Bytes that were copied to the worker.",
+        |worker| worker.sent_bytes,
+    ),
+    (
+        Kind::Counter,
+        "tensorgate_worker_received_bytes_total",
+        "Bytes that were copied from the worker.",
+        |worker| worker.received_bytes,
     ),
     (
         Kind::Gauge,
