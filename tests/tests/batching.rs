@@ -8,6 +8,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tensorgate_tests::grpc::{Client, wire};
 use tensorgate_tests::http::Answer;
 use tensorgate_tests::models::path;
 use tensorgate_tests::server::Server;
@@ -117,6 +118,53 @@ fn strings_ride_together() {
     assert_eq!(outputs(&answers[0]), json!({ "length": [1], "rows": [3] }));
     let expected = json!({ "length": [3, 0], "rows": [3, 3] });
     assert_eq!(outputs(&answers[1]), expected);
+}
+
+/// A row of 1,600 bytes, all of one value: worth a place beside others.
+fn wide(value: f32) -> [f32; 400] {
+    [value; 400]
+}
+
+/// How often bytes of rows were copied behind the sandbox: into batches, and to be aligned.
+fn copied(house: &House) -> [u64; 2] {
+    [
+        house.metric("tensorgate_batch_copied_bytes_total{}"),
+        house.metric("tensorgate_session_copied_bytes_total{what=\"unaligned\"}"),
+    ]
+}
+
+#[test]
+fn rows_are_copied_once_and_answers_are_everybodys_own() {
+    let parameters = format!("{AN_HOUR} max_batch_size {{ value: 16 }}");
+    let house = house(&parameters, &[]);
+    let values: Vec<f32> = (20..36).map(|number| number as f32).collect();
+    let bodies: Vec<Value> = values.iter().map(|value| row(&wide(*value))).collect();
+    // The component's own bytes are copied out of it. In a batch they lie then.
+    for (value, answer) in values.iter().zip(house.together(&bodies)) {
+        let outputs = outputs(&answer);
+        assert_eq!(outputs["double"], json!([wide(2.0 * value).to_vec()]));
+        assert_eq!(outputs["rows"], json!([16]));
+    }
+    assert_eq!(copied(&house), [0, 0]);
+    // Those of a message are copied into their batch.
+    thread::scope(|scope| {
+        for value in &values {
+            let server = &house.server;
+            scope.spawn(move || {
+                let bytes = |value| wide(value).map(f32::to_le_bytes).concat();
+                let content = wire::bytes(4, &bytes(*value));
+                let tensor = wire::tensor(1, &[1, 400], &content);
+                let request = wire::predict("m", "", &[("x", tensor)]);
+                let mut client = Client::connect(server.grpc_port().expect("a port"));
+                let method = "/tensorflow.serving.PredictionService/Predict";
+                let answer = client.call(method, &request).into_message();
+                let double = wire::bytes(5, &bytes(2.0 * value));
+                let mut windows = answer.windows(double.len());
+                assert!(windows.any(|window| window == double), "{value}");
+            });
+        }
+    });
+    assert_eq!(copied(&house), [16 * 1600, 0]);
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn shape_of<T: Borrow<Tensor>>(parts: &[T], inner: &[i64]) -> Vec<i64> {
     let rows = parts.iter().map(|part| part.borrow().shape()[0]).sum();
     let mut whole = Vec::with_capacity(inner.len() + 1);
     whole.push(rows);
-    whole.extend_from_slice(inner);
+    whole.extend(inner);
     whole
 }
 
@@ -129,7 +129,7 @@ fn longest(parts: &[&Tensor]) -> Result<Vec<i64>> {
 /// `tensor` with its inner dimensions made as long as `to`, filled with its own first element.
 fn pad(tensor: &Tensor, to: &[i64], copied: &Counter) -> Result<Tensor> {
     let mut shape = vec![tensor.shape()[0]];
-    shape.extend_from_slice(to);
+    shape.extend(to);
     let elements = element_count(&shape)?;
     match tensor.data() {
         TensorData::Fixed(bytes) => {

@@ -20,10 +20,12 @@ const MIN_PLACED: usize = 1 << 10;
 /// Inputs with more bytes ride with few others.
 const MAX_PLACED: usize = 2 << 20;
 
-/// The first slab is so many times what asks for it; each that follows is twice as large, up to
-/// so many batches.
+/// A slab has room for so many of what asks for it, and for so many batches unless that is large.
 const FIRST: usize = 4;
 const BATCHES: usize = 8;
+
+/// The first slab is no larger than this for batches; each that follows is twice as large.
+const SMALL: usize = 64 << 10;
 
 /// No slab is made larger than this for batches: one row that somebody holds keeps all of it.
 const LARGE: usize = 1 << 20;
@@ -88,7 +90,7 @@ impl Slabs {
         let batch = batch.filter(|_| (MIN_PLACED..=MAX_PLACED).contains(&bytes))?;
         let found = self.kinds.iter().position(|kind| kind.number == number);
         let Some(index) = found else {
-            let size = FIRST * bytes;
+            let size = (BATCHES * batch).min(SMALL).max(FIRST * bytes);
             // Ends where there is none at all: one slab is far smaller than what there may be.
             while self.kinds.len() >= MAX_KINDS || self.bytes() + size > MAX_LANE {
                 drop(self.kinds.remove(0));
@@ -108,7 +110,7 @@ impl Slabs {
         if let Some(place) = kind.open.place(bytes) {
             return Some(place);
         }
-        let size = (2 * kind.open.size()).min((BATCHES * batch).min(LARGE));
+        let size = (2 * kind.open.size()).min(BATCHES * batch).min(LARGE);
         let next = kind.next(size.max(FIRST * bytes), left)?;
         kind.used_up
             .push_back(std::mem::replace(&mut kind.open, next));
@@ -261,7 +263,7 @@ mod tests {
             assert!(kind.used_up.len() <= 1);
             bytes.push(kind.open.size());
         }
-        assert_eq!(bytes[0], 4 * 4000);
+        assert_eq!(bytes[0], SMALL);
         assert!(bytes.is_sorted());
         assert_eq!(bytes[999], BATCHES * 8 * 4000);
     }

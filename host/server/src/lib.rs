@@ -12,6 +12,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "count-allocations")]
+mod allocations;
 pub mod cli;
 mod door;
 mod files;

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 /// A request makes and drops some dozens of small things, on whichever thread it is at the time.
+#[cfg(not(feature = "count-allocations"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -20,6 +20,8 @@ const QUICK_CLIENTS: [usize; 3] = [1, 16, 64];
 /// Where all is overhead, more numbers of clients would say nothing new.
 const OVERHEAD_CLIENTS: [usize; 3] = [1, 8, 64];
 const ROWS: [usize; 2] = [1, 16];
+/// Enough for batches of several.
+const COUNTED_CLIENTS: usize = 32;
 /// Connections of an open loop: more than wait at half of the peak.
 const OPEN_CONNECTIONS: usize = 128;
 
@@ -35,11 +37,11 @@ pub(crate) struct Options<'a> {
     pub(crate) quick: bool,
 }
 
-/// Measures and prints all of it.
+/// Measures and prints all of it. `counting` is the same server, built to count what it allocates.
 ///
 /// # Errors
 /// When a server does not start or cannot be reached.
-pub(crate) fn measure(options: &Options<'_>) -> Result<()> {
+pub(crate) fn measure(options: &Options<'_>, counting: Option<&Path>) -> Result<()> {
     let mut bench = Bench::start("batching", options.time, options.out)?;
     let clients: &[usize] = if options.quick {
         &QUICK_CLIENTS
@@ -64,10 +66,34 @@ pub(crate) fn measure(options: &Options<'_>) -> Result<()> {
             server.stop()?;
         }
     }
+    if let Some(counting) = counting {
+        count(&mut bench, counting, options)?;
+    }
     for finding in findings::of_batching(&bench.run) {
         bench.find(finding);
     }
     bench.finish()
+}
+
+/// What requests of the network have copied and allocated.
+fn count(bench: &mut Bench, binary: &Path, options: &Options<'_>) -> Result<()> {
+    let workload = Workload::find(options.models, "cnn")?;
+    for configuration in all(options.configurations) {
+        let server = bench.serve(binary, &workload, &configuration)?;
+        for over in Over::BOTH {
+            for rows in ROWS {
+                let ask = Ask {
+                    over,
+                    rows,
+                    clients: COUNTED_CLIENTS,
+                    arrivals: Arrivals::Closed,
+                };
+                bench.count(Subject::of(&configuration.name, &workload, &server), ask)?;
+            }
+        }
+        server.stop()?;
+    }
+    Ok(())
 }
 
 /// Without batching first: it is what the others are compared with.

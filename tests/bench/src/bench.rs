@@ -161,6 +161,24 @@ impl Bench {
     /// # Errors
     /// When it cannot be reached.
     pub(crate) fn put(&mut self, subject: Subject<'_>, load: &Arc<Load>, ask: Ask) -> Result<Case> {
+        let case = self.look(subject, load, ask)?;
+        say(&line(&case));
+        self.run.cases.push(case.clone());
+        Ok(case)
+    }
+
+    /// Asks a server that counts its allocations, whose times are no figures.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub(crate) fn count(&mut self, subject: Subject<'_>, ask: Ask) -> Result<()> {
+        let load = Arc::new(subject.workload.load(ask.over, ask.rows)?);
+        let case = self.look(subject, &load, ask)?;
+        self.run.counted.push(case);
+        Ok(())
+    }
+
+    fn look(&self, subject: Subject<'_>, load: &Arc<Load>, ask: Ask) -> Result<Case> {
         let address = match ask.over {
             Over::Rest => subject.rest,
             Over::Grpc => subject.grpc,
@@ -193,9 +211,8 @@ impl Bench {
         let mut case = Case::new(&label, &outcome);
         if let (Some(before), Some(after)) = (before, copies()?) {
             case.copied_bytes = after.per_request(&before);
+            case.allocated_bytes = after.allocated_per_request(&before);
         }
-        say(&line(&case));
-        self.run.cases.push(case.clone());
         Ok(case)
     }
 

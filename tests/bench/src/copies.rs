@@ -1,4 +1,4 @@
-//! How many bytes a server copied, by its own page for Prometheus.
+//! How many bytes a server copied, and allocated if it counts that, by its own page for Prometheus.
 //!
 //! Invariant: every counter whose name ends in `copied_bytes_total` is in it, so that a part of
 //! the server that begins to count its copies is shown without a change here.
@@ -12,6 +12,8 @@ use crate::client::{Client, request};
 
 const PAGE: &str = "/monitoring/prometheus/metrics";
 const SUFFIX: &str = "copied_bytes_total";
+/// In builds that count it.
+const ALLOCATED: &str = "tensorgate_allocated_bytes_total";
 /// One for each request that got as far as the sandbox.
 const REQUESTS: &str = "tensorgate_sandbox_instances_total";
 
@@ -19,6 +21,7 @@ const REQUESTS: &str = "tensorgate_sandbox_instances_total";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Copies {
     requests: f64,
+    allocated: Option<f64>,
     bytes: BTreeMap<String, f64>,
 }
 
@@ -46,11 +49,20 @@ impl Copies {
             let name = series.split('{').next().unwrap_or_default();
             if name == REQUESTS {
                 copies.requests = value;
+            } else if name == ALLOCATED {
+                copies.allocated = Some(value);
             } else if name.ends_with(SUFFIX) {
                 copies.bytes.insert(series.to_owned(), value);
             }
         }
         copies
+    }
+
+    /// Bytes that were allocated for each request since `before`, where that is counted.
+    pub(crate) fn allocated_per_request(&self, before: &Self) -> Option<f64> {
+        let requests = self.requests - before.requests;
+        let allocated = self.allocated? - before.allocated?;
+        (requests > 0.0).then_some(allocated / requests)
     }
 
     /// Bytes for each request since `before`; none where there was no request.
@@ -93,6 +105,17 @@ tensorgate_sandbox_instances_total 5
             ),
         ];
         assert_eq!(copied, Some(BTreeMap::from(wanted)));
+    }
+
+    #[test]
+    fn allocations_are_told_where_they_are_counted() {
+        let page =
+            |page: &str, bytes: u32| format!("{page}tensorgate_allocated_bytes_total {bytes}");
+        let (before, after) = (page(BEFORE, 50), page(AFTER, 80));
+        let per_request = Copies::parse(&after).allocated_per_request(&Copies::parse(&before));
+        assert_eq!(per_request, Some(10.0));
+        let uncounted = Copies::parse(AFTER).allocated_per_request(&Copies::parse(BEFORE));
+        assert_eq!(uncounted, None);
     }
 
     #[test]

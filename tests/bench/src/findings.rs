@@ -48,7 +48,31 @@ pub(crate) fn of_batching(run: &Run) -> Vec<String> {
             }
         }
     }
+    found.extend(run.counted.iter().filter_map(moved));
     found
+}
+
+/// What a request has copied, and allocated.
+fn moved(case: &Case) -> Option<String> {
+    let copied = case.copied_bytes.as_ref()?;
+    let short = |name: &str| {
+        let name = name.trim_start_matches("tensorgate_");
+        name.replace("_copied_bytes_total", "").replace("{}", "")
+    };
+    let parts = copied.iter().filter(|(_, bytes)| **bytes >= 0.5);
+    let parts: Vec<String> = parts
+        .map(|(name, bytes)| format!("{} {bytes:.0}", short(name)))
+        .collect();
+    Some(format!(
+        "{}, {}, {}, {} rows a request: {:.0} bytes copied ({}), {:.0} bytes allocated",
+        case.workload,
+        case.subject,
+        case.over,
+        case.rows,
+        copied.values().sum::<f64>(),
+        parts.join(", "),
+        case.allocated_bytes?,
+    ))
 }
 
 /// Of `cargo xtask bench peers`: the best of ours against each of the others.
@@ -177,6 +201,8 @@ fn tail_at_half(run: &Run, subject: &str, over: &str, rows: usize) -> Option<Str
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::limit::{Limit, Point};
     use crate::results::tests::{case, label};
@@ -228,6 +254,23 @@ mod tests {
         let found = of_batching(&run);
         // 40,000 rows per CPU s each: half of it together.
         assert!(found[0].contains("on top, 20000, 50% of it"), "{found:?}");
+    }
+
+    #[test]
+    fn says_what_a_request_moves_where_that_was_counted() {
+        let mut run = Run::new("batching", 2.0);
+        let mut counted = case(&label("b32", 32), 10, 1);
+        counted.copied_bytes = Some(BTreeMap::from([
+            ("tensorgate_batch_copied_bytes_total".to_owned(), 50_176.0),
+            ("tensorgate_message_copied_bytes_total".to_owned(), 0.0),
+        ]));
+        run.counted.push(counted.clone());
+        assert_eq!(of_batching(&run), Vec::<String>::new());
+        counted.allocated_bytes = Some(70_000.0);
+        run.counted.push(counted);
+        let expected = "cnn, b32, gRPC, 16 rows a request: 50176 bytes copied (batch 50176), \
+                        70000 bytes allocated";
+        assert_eq!(of_batching(&run), [expected]);
     }
 
     #[test]

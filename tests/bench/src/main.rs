@@ -68,7 +68,13 @@ enum Part {
         seconds: f64,
     },
     /// Ours with and without batching, against the limit.
-    Batching(Common),
+    Batching {
+        #[command(flatten)]
+        common: Common,
+        /// The same server, built to count what it allocates.
+        #[arg(long)]
+        counting: Option<PathBuf>,
+    },
     /// One load on several configurations or binaries of ours, in turns.
     Pair(Pair),
     /// Every setting of the batching parameters against the adaptive mode.
@@ -216,7 +222,9 @@ fn main() -> Result<()> {
             let workload = Workload::find(&models, &workload)?;
             limit::measure(&workload, kernel_threads, time(seconds)?)
         }
-        Part::Batching(common) => common.with(3.0, batching::measure),
+        Part::Batching { common, counting } => common.with(3.0, |options| {
+            batching::measure(options, counting.as_deref())
+        }),
         Part::Pair(pair) => pair.measure(),
         Part::Grid {
             common,

@@ -47,6 +47,8 @@ pub(crate) struct Case {
     pub(crate) late_p99_ms: Option<f64>,
     /// Bytes that the server counted as copied, for each request, by counter.
     pub(crate) copied_bytes: Option<BTreeMap<String, f64>>,
+    /// Bytes that the server allocated for each request, where it was built to count them.
+    pub(crate) allocated_bytes: Option<f64>,
 }
 
 /// What names a case.
@@ -85,6 +87,7 @@ impl Case {
             rows_per_server_cpu_s: (server > 0.0).then(|| rows / server),
             late_p99_ms: label.offered.map(|_| milliseconds(&outcome.late, 0.99)),
             copied_bytes: None,
+            allocated_bytes: None,
         }
     }
 
@@ -150,6 +153,8 @@ pub(crate) struct Run {
     pub(crate) configurations: BTreeMap<String, Vec<String>>,
     pub(crate) limits: Vec<Limit>,
     pub(crate) cases: Vec<Case>,
+    /// Cases of a server that counts its allocations, which makes it slower.
+    pub(crate) counted: Vec<Case>,
     /// Sizes of batches that models of other servers saw, with how often, by server and workload.
     pub(crate) batches: BTreeMap<String, BTreeMap<usize, u64>>,
     /// What is to be known beside the figures.
@@ -169,6 +174,7 @@ impl Run {
             configurations: BTreeMap::new(),
             limits: Vec::new(),
             cases: Vec::new(),
+            counted: Vec::new(),
             batches: BTreeMap::new(),
             notes: Vec::new(),
             findings: Vec::new(),

@@ -7,9 +7,11 @@
 mod models;
 mod peers;
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::arguments::Arguments;
 use crate::examples;
@@ -82,6 +84,7 @@ fn servers(repo: &Repo, part: &str, mut arguments: Arguments) -> Result<()> {
     arguments.finish()?;
     let python = setup::python(repo)?;
     let models = models::export(repo, &python)?;
+    let counting = (part == "batching").then(|| counting(repo)).transpose()?;
     server::build(repo, PROFILE)?;
     host::build_only(repo, PROFILE, &["--bin", "tensorgate-bench"])?;
     let mut command = built(repo, "tensorgate-bench");
@@ -95,6 +98,9 @@ fn servers(repo: &Repo, part: &str, mut arguments: Arguments) -> Result<()> {
         .arg(repo.cache().join("bench"))
         .args(own)
         .env("TF_CPP_MIN_LOG_LEVEL", "3");
+    if let Some(counting) = counting {
+        command.arg("--counting").arg(counting);
+    }
     if part == "peers" {
         command
             .arg("--scripts")
@@ -103,6 +109,20 @@ fn servers(repo: &Repo, part: &str, mut arguments: Arguments) -> Result<()> {
             .arg(peers::install(repo, &python)?);
     }
     process::run(&mut command)
+}
+
+/// The server, built to count what it allocates. Its speed is of no interest, so that it is built
+/// in the profile that takes less time.
+fn counting(repo: &Repo) -> Result<PathBuf> {
+    setup::wasm_target(repo)?;
+    let feature = "tensorgate-server/count-allocations";
+    let targets = ["--bin", "tensorgate", "--features", feature];
+    host::build_only(repo, Profile::Release, &targets)?;
+    let built = repo.server(Profile::Release);
+    // The next build without the feature lies where this one does.
+    let kept = built.with_file_name("tensorgate-counting");
+    fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
+    Ok(kept)
 }
 
 fn request(repo: &Repo, rest: &[String]) -> Result<()> {

@@ -215,6 +215,18 @@ pub(crate) fn watch_sessions(registry: &Registry, copied: Arc<CopyCounters>) {
     );
 }
 
+/// What is allocated, in a build that counts it.
+#[cfg(feature = "count-allocations")]
+pub(crate) fn watch_allocations(registry: &Registry) {
+    registry.asked(
+        Kind::Counter,
+        "tensorgate_allocated_bytes_total",
+        "Bytes that were allocated, without TensorFlow's and those of the sandbox.",
+        &[],
+        || vec![(Vec::new(), crate::allocations::bytes())],
+    );
+}
+
 /// What the run threads do.
 pub(crate) fn watch_run_pool(registry: &Registry, pool: &Arc<RunPool>) {
     // Weak: the page outlives the house, and must not keep its threads.

@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 pub(crate) use batches::{BatchObserver, Batches, watch_belt};
 pub(crate) use cells::Counter;
+#[cfg(feature = "count-allocations")]
+pub(crate) use house::watch_allocations;
 pub(crate) use house::{watch_budget, watch_run_pool, watch_sandbox, watch_sessions, watch_shelf};
 pub(crate) use page::{MetricsPage, metrics_path};
 pub(crate) use registry::{Cells, Registry};

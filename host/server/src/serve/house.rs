@@ -324,6 +324,8 @@ fn watch_rooms(
     watch_shelf(&metrics.registry, manager);
     watch_run_pool(&metrics.registry, pool);
     watch_sandbox(&metrics.registry, engine);
+    #[cfg(feature = "count-allocations")]
+    crate::metrics::watch_allocations(&metrics.registry);
     let models = manager.clone();
     metrics.requests.know(move |name| models.knows(name));
 }
