@@ -448,7 +448,8 @@ async fn threads_are_shared_by_weight() {
             ..LaneOptions::default()
         },
         |call| {
-            std::thread::sleep(Duration::from_millis(1));
+            // Long beside what a busy machine adds.
+            std::thread::sleep(Duration::from_millis(4));
             common::half_plus_two(call)
         },
     );
@@ -474,7 +475,7 @@ async fn threads_are_shared_by_weight() {
     // Of the first 80 runs, three in four are the heavy model's; luck moves that by some.
     let order = house.first_values();
     let heavy = order[1..81].iter().filter(|value| **value == 1.0).count();
-    assert!((50..=70).contains(&heavy), "{heavy}");
+    assert!((45..=75).contains(&heavy), "{heavy}");
 }
 
 #[tokio::test]

@@ -80,7 +80,8 @@ async fn a_compiled_component_is_cached_and_rebuilt_when_the_cache_is_damaged() 
             }
         }
     }
-    fs::remove_dir_all(&cache).expect("this test's own directory");
+    // Wasmtime writes its statistics when it likes: a file may come meanwhile.
+    let _ = fs::remove_dir_all(&cache);
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
