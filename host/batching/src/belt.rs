@@ -159,7 +159,11 @@ where
         drop(state);
         shared.answer(out);
         let wake = pushed.map_err(|refused| {
-            add(&shared.counters.refused_queue_full, 1);
+            let counter = match refused {
+                Refused::TooLate => &shared.counters.expired,
+                _ => &shared.counters.refused_queue_full,
+            };
+            add(counter, 1);
             refused.into_error(rows)
         })?;
         if wake {
@@ -343,6 +347,7 @@ impl Refused {
                 "the run queue is full: {limit} requests that cannot be batched wait for this \
                  model; try again later"
             ),
+            Self::TooLate => return too_late(),
         })
     }
 }

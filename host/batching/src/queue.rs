@@ -49,6 +49,12 @@ impl<H: Clone> Queue<H> {
         self.rows
     }
 
+    /// Rows that would go before a request of this priority that comes now.
+    pub(crate) fn rows_before(&self, priority: Priority) -> usize {
+        let before = self.lines.iter().skip(priority as usize).flatten();
+        before.map(|task| task.rows).sum()
+    }
+
     /// Requests that wait.
     pub(crate) fn len(&self) -> usize {
         self.lines.iter().map(VecDeque::len).sum()

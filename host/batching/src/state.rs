@@ -79,6 +79,8 @@ pub(crate) enum Refused {
     },
     /// Too many requests that cannot be batched wait.
     Alone { limit: usize },
+    /// Those who go first take longer than it has.
+    TooLate,
 }
 
 impl<H: Clone> State<H> {
@@ -95,8 +97,9 @@ impl<H: Clone> State<H> {
         }
     }
 
-    /// Adds a request, and says whether an idle thread should look at it. `fit` is the hash of its key, or none where it rides alone. Those who lost
-    /// their places to it are put in `shed`, those who must not ride any more in `stayed`.
+    /// Adds a request, and says whether an idle thread should look at it. `fit` is the hash of its
+    /// key, or none where it rides alone. Those who lost their places to it are put in `shed`,
+    /// those who must not ride any more in `stayed`.
     pub(crate) fn push(
         &mut self,
         lane: &Arc<Lane>,
@@ -138,6 +141,19 @@ impl<H: Clone> State<H> {
         });
         let queue = &mut busy.queues[index];
         let now = task.arrived;
+        let size = fit.map_or(1, |_| busy.setting.size);
+        let at_once = size * busy.setting.parallel.min(threads);
+        if !has_time(queue.rows(), lane, &task, size, at_once) {
+            // The rows were a quick look: of those who will not ride, or whom it goes before, too.
+            out.stayed
+                .extend(queue.sweep(|task| must_stay(task, now, None)));
+            let ahead = queue.rows_before(task.priority);
+            if !has_time(ahead, lane, &task, size, at_once) {
+                self.tidy(lane.number());
+                out.refused = Some(task);
+                return Err(Refused::TooLate);
+            }
+        }
         if let Err(refused) = room(queue, lane, &task, alone_limit) {
             // Before anybody is refused or shed: places of those who will not ride.
             out.stayed
@@ -409,6 +425,22 @@ pub(crate) fn last<H>(riders: &[Task<H>]) -> Deadline {
         .reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b)))
         .flatten()
         .map_or(Deadline::NEVER, Deadline::at)
+}
+
+/// Whether a request can be answered in time when so many rows go before it, `size` of them in a
+/// run and `at_once` in all runs at once: as far as past runs tell, and at best.
+fn has_time<H>(ahead: usize, lane: &Lane, task: &Task<H>, size: usize, at_once: usize) -> bool {
+    let rounds = ahead.checked_div(at_once).unwrap_or(0);
+    let Some(at) = task.deadline.instant().filter(|_| rounds > 0) else {
+        return true;
+    };
+    let now = task.arrived;
+    let Some(run) = lane.at_best(now, size) else {
+        return true;
+    };
+    let own = lane.at_best(now, task.rows).unwrap_or_default();
+    let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+    at.saturating_duration_since(now) > run.saturating_mul(rounds).saturating_add(own)
 }
 
 /// Whether a queue has room for a request.

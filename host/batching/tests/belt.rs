@@ -194,26 +194,6 @@ async fn who_is_out_of_time_is_answered_and_does_not_ride() {
 }
 
 #[tokio::test]
-async fn who_cannot_be_answered_in_time_is_refused_early() {
-    let house = House::with_behaviour(LaneOptions::default(), |call| {
-        std::thread::sleep(Duration::from_millis(100));
-        common::half_plus_two(call)
-    });
-    house.gate.open();
-    // The first run says nothing of those to come.
-    house.send(call(&[1.0])).await.unwrap();
-    house.send(call(&[1.0])).await.unwrap();
-    let soon = Deadline::after(Duration::from_millis(10));
-    let error = house.send_until(call(&[1.0]), soon).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::ResourceExhausted);
-    assert_eq!(
-        error.message(),
-        "Run() timeout exceeded while waiting in batching queue"
-    );
-    assert_eq!(house.runs(), [1, 1]);
-}
-
-#[tokio::test]
 async fn the_urgent_go_first() {
     let house = House::new(LaneOptions {
         max_batch_size: 1,

@@ -43,6 +43,13 @@ pub(crate) fn start(filter: Option<&str>) -> Result<Option<LogCapture>, String> 
         .finish();
     // Fails when there is one already: then whoever set it gets the lines.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    // Else a panic would be a line of somebody else's on the standard error that is taken in, of no
+    // importance, and a filter would keep it from being seen.
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("without a name");
+        tracing::error!("the thread {thread} {}", one_line(&panic.to_string()));
+    }));
     if let Some(error) = problem {
         tracing::warn!("cannot take in TensorFlow's log: {error}");
     }
@@ -60,6 +67,10 @@ pub(crate) fn start_in_worker() {
         .finish();
     // Fails when there is one already: then whoever set it gets the lines.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().collect::<Vec<_>>().join(" ")
 }
 
 struct Layout;

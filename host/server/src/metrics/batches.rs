@@ -109,7 +109,7 @@ pub(crate) fn watch_belt(registry: &Registry, press: &Press) {
     );
     looks.counter(
         "tensorgate_batched_requests_total",
-        "Requests that rode in them.",
+        "Requests that rode in them; of one that was split, each part.",
         |stats| stats.riders,
     );
     looks.counter(

@@ -2,6 +2,8 @@
 //!
 //! A file that the original would refuse is refused in its words.
 
+mod check;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +16,15 @@ use crate::options::{ModelBatching, ServeOptions};
 
 use super::ServedError;
 use super::press::Rider;
+pub(super) use check::check;
 
 /// What `max_batch_size` is when nobody says it.
 const MAX_BATCH_SIZE: i64 = 1000;
 
-/// Threads of one pool: as for those that run models, more than any machine has a use for.
-const MAX_THREADS: i64 = 4096;
+/// Who makes requests wait for longer on an idle server is told so.
+const LONG_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same in the adaptive mode, where it refuses nobody.
+/// What `max_batch_size` is then in the adaptive mode, where it refuses nobody.
 const ADAPTIVE_BATCH_SIZE: usize = 1024;
 
 /// The file of a version that says how it is batched.
@@ -60,6 +63,21 @@ impl Batching {
             Some(file) => read(file)?,
         };
         check(&parameters).map_err(ServedError::Invalid)?;
+        let given = [
+            (
+                "enable_per_model_batching_parameters",
+                options.enable_per_model_batching_parameters,
+            ),
+            (
+                "model_batching",
+                options.model_batching != ModelBatching::default(),
+            ),
+        ];
+        for (flag, _) in given.iter().filter(|(_, given)| *given && !is_on) {
+            tracing::warn!(
+                "--{flag} has no effect without --enable_batching or --adaptive_batching"
+            );
+        }
         Ok(is_on.then(|| Self {
             parameters,
             per_model: options.enable_per_model_batching_parameters,
@@ -141,6 +159,14 @@ impl Batching {
         };
         tracing::info!("Wrapping session to perform batch processing");
         let options = self.lane_options(&id.name, parameters);
+        if options.batch_timeout > LONG_TIMEOUT {
+            tracing::warn!(
+                "{id}: batch_timeout_micros is {}, so that a request that nobody joins waits for \
+                 {:?}",
+                options.batch_timeout.as_micros(),
+                options.batch_timeout
+            );
+        }
         Ok(Some(Arc::new(Lane::new(id.clone(), signatures, options))))
     }
 
@@ -209,50 +235,6 @@ fn parse(file: &Path, text: &str) -> Result<BatchingParameters, ServedError> {
         line: format!("Error parsing text-format {message}: {error}"),
         error: format!("Invalid protobuf file: '{}'", file.display()),
     })
-}
-
-pub(super) fn check(parameters: &BatchingParameters) -> Result<(), String> {
-    let most = parameters.max_batch_size.unwrap_or(MAX_BATCH_SIZE);
-    if let Some(threads) = parameters.num_batch_threads.filter(|threads| *threads < 1) {
-        return Err(format!("num_batch_threads must be positive; was {threads}"));
-    }
-    if let Some(threads) = parameters
-        .num_batch_threads
-        .filter(|threads| *threads > MAX_THREADS)
-    {
-        return Err(format!(
-            "num_batch_threads must be at most {MAX_THREADS}; was {threads}"
-        ));
-    }
-    if let Some(last) = parameters
-        .allowed_batch_sizes
-        .last()
-        .filter(|last| **last != most)
-    {
-        return Err(format!(
-            "Last entry in allowed_batch_sizes must match max_batch_size; last entry was {last}; \
-             expected {most}"
-        ));
-    }
-    if parameters.enable_large_batch_splitting == Some(true)
-        && parameters
-            .max_execution_batch_size
-            .is_some_and(|size| size > most)
-    {
-        return Err(
-            "When enable_large_batch_splitting is true, input_batch_size_limit must be greater \
-             than or equal to max_execution_batch_size."
-                .to_owned(),
-        );
-    }
-    // The original requires this and does not check it.
-    let sizes = &parameters.allowed_batch_sizes;
-    if !sizes.is_sorted_by(|a, b| a < b) {
-        return Err(format!(
-            "allowed_batch_sizes must increase; they are {sizes:?}"
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -398,6 +380,22 @@ mod tests {
             (
                 "num_batch_threads { value: 0 }",
                 "num_batch_threads must be positive; was 0",
+            ),
+            (
+                "max_batch_size { value: 0 }",
+                "max_batch_size must be positive; was 0",
+            ),
+            (
+                "allowed_batch_sizes: [ -4, 1000 ]",
+                "allowed_batch_sizes must be positive; was -4",
+            ),
+            (
+                "batch_timeout_micros { value: -1 }",
+                "batch_timeout_micros must be non-negative; was -1",
+            ),
+            (
+                r"thread_pool_name { value: 'a\000b' }",
+                "thread_pool_name has a NUL character, which no thread's name can have",
             ),
             (
                 "num_batch_threads { value: 4097 }",
