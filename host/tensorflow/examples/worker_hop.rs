@@ -72,7 +72,7 @@ fn main() -> std::result::Result<(), Box<dyn Error + Send + Sync>> {
         launch: Box::new(launch),
         start_limit: Duration::from_secs(120),
     };
-    let fleet = Fleet::new(vec![worker], 4)?;
+    let fleet = Fleet::new(vec![worker], 4, 2)?;
     println!(
         "{:<34} {:>10} {:>12} {:>10} {:>7}",
         "one run", "here µs", "worker µs", "hop µs", "ratio"

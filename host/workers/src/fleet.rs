@@ -58,15 +58,13 @@ pub struct Fleet {
 
 impl Fleet {
     /// Workers that are started when there is a model for them. `threads` are those of the
-    /// caller: so many things are asked at a time.
+    /// caller: so many things are asked at a time. While a worker is up, `max_waiting` runs at
+    /// most wait for another one to come back, so that threads are left for what can be run.
     ///
     /// # Errors
     /// When the system gives no threads.
-    pub fn new(specs: Vec<WorkerSpec>, threads: usize) -> io::Result<Self> {
+    pub fn new(specs: Vec<WorkerSpec>, threads: usize, max_waiting: usize) -> io::Result<Self> {
         let count = specs.len();
-        // Half of them may wait for a worker that is being started again; the others go on with
-        // what is on the rest.
-        let max_waiting = (threads / 2).max(1);
         let threads = u32::try_from(threads).unwrap_or(u32::MAX).max(1);
         let mut fleet = Self {
             shared: Arc::new(Shared::new(specs, threads, max_waiting)),

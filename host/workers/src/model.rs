@@ -122,7 +122,10 @@ impl FleetModel {
             if deadline.has_passed() {
                 break Err(Error::deadline_exceeded());
             }
-            let is_full = !is_counted && state.waiting >= self.shared.max_waiting;
+            // Looked at again whenever something changes: when one of several dead workers is back,
+            // those who wait for the others must not keep all threads from it.
+            let others = state.waiting - usize::from(is_counted);
+            let is_full = others >= self.shared.max_waiting && state.is_any_up();
             if is_full || !self.may_come_back(workers, &state, give_up) {
                 break Err(self.nobody(workers, &state, ends));
             }

@@ -194,12 +194,19 @@ pub(crate) struct State {
     pub(crate) workers: Vec<WorkerState>,
 }
 
+impl State {
+    /// Whether there is a worker that can be asked something.
+    pub(crate) fn is_any_up(&self) -> bool {
+        self.workers.iter().any(|of| of.open_link().is_some())
+    }
+}
+
 /// The state, with what never changes.
 pub(crate) struct Shared {
     pub(crate) specs: Vec<WorkerSpec>,
     /// Things that may be asked of one worker at a time.
     pub(crate) threads: u32,
-    /// Runs that may wait for a worker to come back.
+    /// Runs that may wait for a worker to come back while another one is up.
     pub(crate) max_waiting: usize,
     state: Mutex<State>,
     changed: Condvar,

@@ -57,8 +57,9 @@ impl House {
         let threads = Threads::of(options, batching.as_ref());
         let pool = run_pool(options, threads.run)?;
         let press = press(&pool, batching.as_ref(), threads.batch, metrics)?;
-        let asked = threads.sum();
-        let factory = ModelFactory::new(options, batching, Arc::clone(metrics), asked)?;
+        let counted = Arc::clone(metrics);
+        let (asked, waiting) = (threads.sum(), threads.may_wait());
+        let factory = ModelFactory::new(options, batching, counted, asked, waiting)?;
         let tracer = tracer(options, &factory);
         if let Some(workers) = factory.workers() {
             watch_workers(&metrics.registry, workers);
@@ -388,5 +389,32 @@ impl Threads {
 
     fn sum(&self) -> usize {
         self.run + self.batch + self.manage
+    }
+
+    /// Runs that may wait for a worker to come back while another one is up: half of the threads
+    /// that run models, of the smaller pool where there are two. The others go on with what is on
+    /// the rest.
+    fn may_wait(&self) -> usize {
+        match self.batch {
+            0 => self.run / 2,
+            batch => self.run.min(batch) / 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_left_for_models_on_other_workers() {
+        for (run, batch, expected) in [(4, 0, 2), (1, 0, 0), (4, 2, 1), (4, 16, 2), (8, 1, 0)] {
+            let threads = Threads {
+                run,
+                batch,
+                manage: 100,
+            };
+            assert_eq!(threads.may_wait(), expected, "{run} and {batch}");
+        }
     }
 }

@@ -37,11 +37,16 @@ pub(crate) struct Away {
 
 impl Away {
     /// Workers as flags ask for them; their processes are started when there are models. `threads`
-    /// things will be asked at a time.
+    /// things will be asked at a time, and `max_waiting` runs may wait for a worker while another
+    /// one is up.
     ///
     /// # Errors
     /// When they cannot be together, or the system gives no threads.
-    pub(super) fn new(options: &ServeOptions, threads: usize) -> Result<Self> {
+    pub(super) fn new(
+        options: &ServeOptions,
+        threads: usize,
+        max_waiting: usize,
+    ) -> Result<Self> {
         let workers = options.workers.0.clone();
         let visible = std::env::var(VISIBLE).ok();
         let is_ordered = std::env::var_os(ORDER).is_some();
@@ -60,7 +65,7 @@ impl Away {
                 })
             })
             .collect();
-        let fleet = Fleet::new(specs?, threads)
+        let fleet = Fleet::new(specs?, threads, max_waiting)
             .map_err(|error| Error::internal("cannot start workers").with_source(error))?;
         Ok(Self {
             fleet: Arc::new(fleet),

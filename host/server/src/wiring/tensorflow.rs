@@ -45,7 +45,8 @@ pub(crate) struct ModelFactory {
 
 impl ModelFactory {
     /// A factory whose loads wait until [`open`](Self::open) has been called. Workers will be
-    /// asked `threads` things at a time.
+    /// asked `threads` things at a time, and `max_waiting` runs may wait for one of them while
+    /// another one is up.
     ///
     /// # Errors
     /// When flags contradict each other.
@@ -54,6 +55,7 @@ impl ModelFactory {
         batching: Option<Batching>,
         metrics: Arc<Metrics>,
         threads: usize,
+        max_waiting: usize,
     ) -> Result<Self, Error> {
         let sessions = HowSession {
             config: session_config(options)?,
@@ -62,7 +64,7 @@ impl ModelFactory {
         let place = if options.workers.0.is_empty() {
             Place::Here(Box::new(LocalLoader::new(options)?))
         } else {
-            Place::Workers(Away::new(options, threads)?)
+            Place::Workers(Away::new(options, threads, max_waiting)?)
         };
         Ok(Self {
             place,
