@@ -1,11 +1,12 @@
-//! What a server does for other models while one of its workers is dead.
+//! What a server does and says while a worker is dead, or cannot have a model again.
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tensorgate_tests::models::path;
 use tensorgate_tests::server::Server;
 
@@ -96,4 +97,60 @@ fn models_on_other_workers_go_on_while_runs_wait_for_a_dead_one() {
             }
         });
     }
+}
+
+/// A version whose `saved_model.pb` is a file of its own. Appears at once, whole.
+fn publish_own(base: &Path) -> PathBuf {
+    let staged = base.join(".1");
+    std::fs::create_dir(&staged).expect("a directory can be made");
+    for entry in std::fs::read_dir(path("half_plus_version").join("2")).expect("a model") {
+        let entry = entry.expect("a file");
+        let (source, name) = (entry.path(), entry.file_name());
+        if name == "saved_model.pb" {
+            std::fs::copy(source, staged.join(name)).expect("it can be copied");
+        } else {
+            std::os::unix::fs::symlink(source, staged.join(name)).expect("a link can be made");
+        }
+    }
+    let version = base.join("1");
+    std::fs::rename(staged, &version).expect("it can be moved");
+    version.join("saved_model.pb")
+}
+
+#[test]
+fn a_version_that_cannot_be_loaded_again_is_told_of_and_tried_again() {
+    let base = tempfile::tempdir().expect("a directory");
+    let file = publish_own(base.path());
+    let whole = std::fs::read(&file).expect("a file");
+    let server = Server::with_model("m", base.path(), &["--workers=cpu"]);
+    let json = |path: &str| -> Value {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200, "{path} {}", answer.body);
+        serde_json::from_str(&answer.body).expect("JSON")
+    };
+    std::fs::write(&file, b"\xff\xff nonsense").expect("it can be written");
+    send(process(&server).expect("it is up"), Signal::KILL);
+    let words = until("it cannot be loaded again", || {
+        let error = &status(&server)["models"][0]["error"];
+        error.as_str().map(str::to_owned)
+    });
+    let start = "worker 0 (cpu) cannot load it again: ";
+    assert!(words.starts_with(start), "{words}");
+    let failed = &json("/health/ready")["failed"];
+    let expected = json!([{
+        "name": "m", "version": 1, "state": "AVAILABLE", "error": format!("UNAVAILABLE: {words}"),
+    }]);
+    assert_eq!(*failed, expected);
+    let version = &json("/v1/models/m")["model_version_status"][0];
+    assert_eq!(version["state"], "AVAILABLE");
+    let answer = server.post("/v1/models/m:predict", BODY);
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(answer.body.contains(start), "{}", answer.body);
+    std::fs::write(&file, whole).expect("it can be written");
+    until("it is loaded again", || {
+        let answer = server.post("/v1/models/m:predict", BODY);
+        (answer.body == ANSWER).then_some(())
+    });
+    assert_eq!(json("/health/ready")["failed"], json!([]));
+    assert_eq!(status(&server)["models"][0]["error"], Value::Null);
 }

@@ -240,7 +240,7 @@ fn status_says_what_runs_where_and_with_how_much_memory() {
     let status_of = status(&server);
     assert_eq!(status_of["server"]["pid"], server.id());
     assert_eq!(status_of["server"]["devices"], json!([]), "it runs none");
-    let available = json!([{ "name": "m", "version": 123, "state": "AVAILABLE" }]);
+    let available = json!([{ "name": "m", "version": 123, "state": "AVAILABLE", "error": null }]);
     assert_eq!(status_of["models"], available);
     for number in 0..2 {
         let worker = &status_of["workers"][number];

@@ -71,6 +71,7 @@ fn main() -> std::result::Result<(), Box<dyn Error + Send + Sync>> {
         settings: Bytes::new(),
         launch: Box::new(launch),
         start_limit: Duration::from_secs(120),
+        left_out: Duration::from_secs(30),
     };
     let fleet = Fleet::new(vec![worker], 4, 2)?;
     println!(

@@ -31,6 +31,9 @@ pub struct WorkerSpec {
     /// How long a process may take until it is ready to load models; then it is ended, and the
     /// next one is tried.
     pub start_limit: Duration,
+    /// How long a model is left out that has ended its worker twice while it was loaded again:
+    /// each attempt may end the worker for all. Doubled with each further one.
+    pub left_out: Duration,
 }
 
 impl std::fmt::Debug for WorkerSpec {

@@ -159,7 +159,7 @@ impl FleetModel {
         workers.iter().any(|worker| {
             let of = &state.workers[*worker];
             let seat = of.seats.get(&self.number);
-            let has_failed = seat.is_none_or(|seat| matches!(seat.stage, SeatStage::Failed(_)));
+            let has_failed = seat.is_none_or(|seat| seat.again_at().is_some());
             let is_too_late = last.is_some_and(|last| {
                 last <= Instant::now() || of.back_at.is_some_and(|back| back > last)
             });
@@ -173,7 +173,7 @@ impl FleetModel {
             let of = &state.workers[*worker];
             let name = self.shared.name(*worker);
             let reason = match (of.seats.get(&self.number), &of.last_end) {
-                (Some(seat), _) if let SeatStage::Failed(error) = &seat.stage => {
+                (Some(seat), _) if let SeatStage::Failed { error, .. } = &seat.stage => {
                     format!("{name} cannot load it again: {}", error.message())
                 }
                 (_, Some(end)) => format!("{name} {}", end.how),

@@ -100,7 +100,21 @@ pub(crate) enum SeatStage {
     /// To be loaded again, by the supervisor.
     Due,
     Ready,
-    Failed(Error),
+    /// Could not be loaded again; is tried once more at this time.
+    Failed {
+        error: Error,
+        again_at: Instant,
+    },
+}
+
+impl Seat {
+    /// When it is tried again, if it could not be loaded again.
+    pub(crate) fn again_at(&self) -> Option<Instant> {
+        match &self.stage {
+            SeatStage::Failed { again_at, .. } => Some(*again_at),
+            SeatStage::Joining | SeatStage::Due | SeatStage::Ready => None,
+        }
+    }
 }
 
 /// How a process ended that nobody had told to.
@@ -164,7 +178,7 @@ impl WorkerState {
             name: seat.name.clone(),
             is_ready: matches!(seat.stage, SeatStage::Ready) && self.open_link().is_some(),
             error: match &seat.stage {
-                SeatStage::Failed(error) => Some(error.message().to_owned()),
+                SeatStage::Failed { error, .. } => Some(error.message().to_owned()),
                 _ => None,
             },
         });

@@ -18,7 +18,7 @@ use tensorgate_types::{Error, ErrorCode};
 
 use crate::link::{Link, Lost};
 use crate::message;
-use crate::state::{End, SeatStage, Shared, WorkerStage};
+use crate::state::{End, Seat, SeatStage, Shared, WorkerStage};
 
 /// Between an end and the next start, when the worker has hardly lived: doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -32,9 +32,12 @@ const LONG_LIFE: Duration = Duration::from_secs(60);
 /// Between two attempts to load again what could not be loaded after a restart.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// A model that has ended its worker so often while it was loaded again is left alone, for the
-/// sake of the others.
+/// A model that has ended its worker so often while it was loaded again is left out for a while,
+/// for the sake of the others.
 const MAX_KILLS: u32 = 2;
+
+/// And for no longer than this.
+const LONGEST_LEFT_OUT: Duration = Duration::from_secs(300);
 
 /// Keeps the worker alive while it is needed; returns when the fleet is closed.
 pub(crate) fn supervise(shared: &Shared, worker: usize) {
@@ -67,6 +70,13 @@ fn pause(failures: u32) -> Duration {
             .saturating_mul(1 << (more - 2).min(16))
             .min(LONGEST_PAUSE),
     }
+}
+
+/// How long a model is left out that has ended its worker so often; `first` after [`MAX_KILLS`].
+fn left_out(first: Duration, kills: u32) -> Duration {
+    first
+        .saturating_mul(1 << kills.saturating_sub(MAX_KILLS).min(16))
+        .min(LONGEST_LEFT_OUT)
 }
 
 /// Returns when there is a model for it; `false` when there will be none.
@@ -213,23 +223,23 @@ fn start(shared: &Shared, worker: usize, link: &Link) -> Result<Result<(), Error
             return Ok(Err(Error::new(ErrorCode::Unavailable, message)));
         }
     }
-    reload(shared, worker, link, |stage| {
-        matches!(stage, SeatStage::Due)
+    reload(shared, worker, link, |seat| {
+        matches!(seat.stage, SeatStage::Due)
     })?;
     Ok(Ok(()))
 }
 
-/// Loads the models whose seats are in such a stage.
+/// Loads the models whose seats are meant.
 fn reload(
     shared: &Shared,
     worker: usize,
     link: &Link,
-    is_meant: impl Fn(&SeatStage) -> bool,
+    is_meant: impl Fn(&Seat) -> bool,
 ) -> Result<(), Lost> {
     let state = shared.lock();
     let seats = state.workers[worker].seats.iter();
     let due: Vec<_> = seats
-        .filter(|(_, seat)| is_meant(&seat.stage) && seat.kills < MAX_KILLS)
+        .filter(|(_, seat)| is_meant(seat))
         .map(|(number, seat)| (*number, seat.path.clone(), seat.how.clone()))
         .collect();
     drop(state);
@@ -250,14 +260,23 @@ fn reload(
             }
             Ok(Err(error)) => {
                 tracing::error!("{name} cannot load {} again: {error}", seat.name);
-                seat.stage = SeatStage::Failed(error);
+                let again_at = Instant::now() + AGAIN;
+                seat.stage = SeatStage::Failed { error, again_at };
             }
             Err(Lost) => {
                 seat.kills += 1;
                 if seat.kills >= MAX_KILLS {
-                    let message = format!("{name} ended twice while it was loaded again");
-                    tracing::error!("{}: {message}", seat.name);
-                    seat.stage = SeatStage::Failed(Error::new(ErrorCode::Unavailable, message));
+                    let pause = left_out(shared.specs[worker].left_out, seat.kills);
+                    let message = format!(
+                        "its process has ended {} times while it did so; it is left out for \
+                         {pause:?}",
+                        seat.kills
+                    );
+                    tracing::error!("{name} cannot load {} again: {message}", seat.name);
+                    seat.stage = SeatStage::Failed {
+                        error: Error::unavailable(message),
+                        again_at: Instant::now() + pause,
+                    };
                 }
                 return Err(Lost);
             }
@@ -277,7 +296,6 @@ fn stay(shared: &Shared, worker: usize, link: &Arc<Link>, started: Instant) -> O
     let (name, pid) = (shared.name(worker), of.pid.unwrap_or_default());
     tracing::info!("{name} is up: process {pid}, after {:?}", of.start_took);
     shared.notify();
-    let mut again_at = Instant::now() + AGAIN;
     loop {
         let closing = state.closing;
         let of = &mut state.workers[worker];
@@ -294,21 +312,19 @@ fn stay(shared: &Shared, worker: usize, link: &Arc<Link>, started: Instant) -> O
             tracing::info!("{name} has no model any more: process {pid} is ended");
             return None;
         }
-        let mut seats = of.seats.values();
-        let has_failed = seats.any(|seat| matches!(seat.stage, SeatStage::Failed(_)));
+        let again_at = of.seats.values().filter_map(Seat::again_at).min();
         let now = Instant::now();
-        if has_failed && now >= again_at {
+        if again_at.is_some_and(|again_at| again_at <= now) {
             drop(state);
             // Lost: seen above.
-            let _lost = reload(shared, worker, link, |stage| {
-                matches!(stage, SeatStage::Failed(_))
+            let _lost = reload(shared, worker, link, |seat| {
+                seat.again_at().is_some_and(|again_at| again_at <= now)
             });
-            again_at = Instant::now() + AGAIN;
             state = shared.lock();
             shared.notify();
             continue;
         }
-        let limit = has_failed.then(|| again_at.saturating_duration_since(now));
+        let limit = again_at.map(|again_at| again_at.saturating_duration_since(now));
         state = shared.wait(state, limit);
     }
 }
@@ -325,5 +341,13 @@ mod tests {
             [0, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]
         );
         assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn a_model_that_ends_its_worker_is_left_out_for_longer_and_longer() {
+        let first = Duration::from_secs(30);
+        let pauses: Vec<u64> = (2..=7).map(|n| left_out(first, n).as_secs()).collect();
+        assert_eq!(pauses, [30, 60, 120, 240, 300, 300]);
+        assert_eq!(left_out(first, u32::MAX), LONGEST_LEFT_OUT);
     }
 }

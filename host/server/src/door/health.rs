@@ -28,7 +28,8 @@ pub(crate) struct ModelHealth {
 pub(crate) struct ModelsHealth {
     /// Those whose first load has not ended: what readiness waits for.
     pub(crate) waiting: Vec<ModelHealth>,
-    /// Those that have failed, for good or so far. The server is ready without them.
+    /// Those that have failed, for good or so far, and those that their workers have lost and
+    /// cannot load again. The server is ready without them.
     pub(crate) failed: Vec<ModelHealth>,
 }
 

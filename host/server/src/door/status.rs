@@ -68,6 +68,9 @@ pub(crate) struct VersionView {
     pub(crate) name: String,
     pub(crate) version: i64,
     pub(crate) state: &'static str,
+    /// Why none of its workers can run it, although it is available: it could not be loaded there
+    /// again.
+    pub(crate) error: Option<String>,
 }
 
 /// Everything.
@@ -132,6 +135,12 @@ fn tables(report: &StatusReport) -> String {
         table.add_row([&model.name, &model.version.to_string(), model.state]);
     }
     let _ = writeln!(text, "{table}");
+    for model in &report.models {
+        if let Some(error) = &model.error {
+            let (name, version) = (&model.name, model.version);
+            let _ = writeln!(text, "{name}, version {version}, cannot be run: {error}");
+        }
+    }
     text
 }
 
@@ -217,6 +226,7 @@ mod tests {
                 name: "m".to_owned(),
                 version: 1,
                 state: "AVAILABLE",
+                error: Some("worker 0 is out of order".to_owned()),
             }],
         };
         let text = tables(&report);
@@ -229,6 +239,7 @@ mod tests {
             "worker 0: its process ended with signal: 9 (SIGKILL), the last time\n",
             "worker 0: cannot load m:1: it is gone\n",
             "AVAILABLE",
+            "m, version 1, cannot be run: worker 0 is out of order\n",
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }

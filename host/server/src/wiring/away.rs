@@ -1,6 +1,6 @@
 //! Models in workers: which workers there are, and what each of them is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +26,10 @@ const ORDER: &str = "CUDA_DEVICE_ORDER";
 /// How long a worker may take to open the library, and those of custom operations: some seconds
 /// from a slow disk, and no minutes.
 const START: Duration = Duration::from_secs(120);
+
+/// For how long a model is left out that ends its worker whenever it is loaded again: long enough
+/// for the others to be served most of the time, and for memory to become free.
+const LEFT_OUT: Duration = Duration::from_secs(30);
 
 /// The workers. Clones share them.
 #[derive(Debug, Clone)]
@@ -62,6 +66,7 @@ impl Away {
                         env,
                     }),
                     start_limit: START,
+                    left_out: LEFT_OUT,
                 })
             })
             .collect();
@@ -97,6 +102,12 @@ impl Away {
         self.fleet.status()
     }
 
+    /// The versions that no worker can run until they have been loaded there again, and why they
+    /// have not been.
+    pub(super) fn left_out(&self) -> BTreeMap<String, String> {
+        left_out(&self.status())
+    }
+
     /// Loads a version on the workers that it is meant for.
     pub(super) fn load(
         &self,
@@ -114,6 +125,31 @@ impl Away {
         let model = self.fleet.load(&id.to_string(), path, lodgings.collect())?;
         Ok(LoadedModel::Away(Arc::new(model)))
     }
+}
+
+/// Versions that have failed on each of their workers, by what [`ServableId`] prints, and in whose
+/// words.
+fn left_out(workers: &[WorkerStatus]) -> BTreeMap<String, String> {
+    let mut failed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut others = BTreeSet::new();
+    for (number, worker) in workers.iter().enumerate() {
+        for model in &worker.models {
+            let Some(error) = &model.error else {
+                others.insert(&*model.name);
+                continue;
+            };
+            let words = format!(
+                "worker {number} ({}) cannot load it again: {error}",
+                worker.device
+            );
+            failed.entry(&model.name).or_default().push(words);
+        }
+    }
+    let failed = failed.into_iter();
+    failed
+        .filter(|(name, _)| !others.contains(name))
+        .map(|(name, words)| (name.to_owned(), words.join(", ")))
+        .collect()
 }
 
 /// What makes a process see one GPU, or none. `visible` is what the server itself may see: a
@@ -158,6 +194,8 @@ fn nth(visible: &str, number: u32) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use tensorgate_workers::{ModelStatus, WorkerStage};
+
     use super::*;
 
     fn seen(device: WorkerDevice, visible: Option<&str>) -> Result<String> {
@@ -177,6 +215,40 @@ mod tests {
             let words = format!("--workers names gpu:{number}, and the server may see the GPUs");
             assert!(error.message().starts_with(&words), "{error}");
         }
+    }
+
+    #[test]
+    fn a_version_is_left_out_when_none_of_its_workers_can_load_it() {
+        let worker = |models: &[(&str, Option<&str>)]| WorkerStatus {
+            device: "cpu".to_owned(),
+            stage: WorkerStage::Up,
+            pid: None,
+            resident_bytes: None,
+            restarts: 0,
+            last_end: None,
+            running: 0,
+            runs: 0,
+            sent_bytes: 0,
+            received_bytes: 0,
+            models: models
+                .iter()
+                .map(|(name, error)| ModelStatus {
+                    name: (*name).to_owned(),
+                    // Not while its worker is started again; nobody is left out for that.
+                    is_ready: false,
+                    error: error.map(str::to_owned),
+                })
+                .collect(),
+            devices: Vec::new(),
+        };
+        let workers = [
+            worker(&[("a", Some("no")), ("b", Some("no")), ("c", None)]),
+            worker(&[("a", Some("never")), ("b", None)]),
+        ];
+        let words = "worker 0 (cpu) cannot load it again: no, worker 1 (cpu) cannot load it again: \
+                     never";
+        let expected = BTreeMap::from([("a".to_owned(), words.to_owned())]);
+        assert_eq!(left_out(&workers), expected);
     }
 
     #[test]

@@ -68,7 +68,10 @@ impl Handler for EdgeHandler {
     }
 
     fn models(&self) -> ModelsHealth {
-        let mut models = ModelsHealth::default();
+        let mut models = ModelsHealth {
+            waiting: Vec::new(),
+            failed: status::unable(&self.manager, &self.factory),
+        };
         for (name, readiness) in self.manager.readiness().models {
             match readiness {
                 ModelReadiness::Available { .. } => {}

@@ -1,23 +1,29 @@
 //! What the rooms say of where models run, put together for whoever asks.
 
+use std::collections::BTreeMap;
+
 use tensorgate_core::Manager;
+use tensorgate_types::{Error, ServableId};
 use tensorgate_workers::{Device, WorkerStatus, resident_bytes};
 
 use crate::door::{
-    DeviceView, ProcessView, StatusReport, VersionView, WorkerModelView, WorkerView,
+    DeviceView, ModelHealth, ProcessView, StatusReport, VersionView, WorkerModelView, WorkerView,
 };
 
-use super::{MeasuredModel, ModelFactory};
+use super::{Away, MeasuredModel, ModelFactory};
 
 /// The report of a server whose models `factory` loads.
 pub(super) fn report(manager: &Manager<MeasuredModel>, factory: &ModelFactory) -> StatusReport {
+    let mut left_out = left_out(factory);
     let mut models = Vec::new();
     for name in manager.readiness().models.keys() {
         for status in manager.status(name, None).unwrap_or_default() {
+            let id = ServableId::new(name, status.version);
             models.push(VersionView {
                 name: name.clone(),
                 version: status.version,
                 state: status.state.name(),
+                error: left_out.remove(&id.to_string()),
             });
         }
     }
@@ -35,6 +41,37 @@ pub(super) fn report(manager: &Manager<MeasuredModel>, factory: &ModelFactory) -
             .collect(),
         models,
     }
+}
+
+/// The versions that are available, as far as the shelf knows, and that no worker can run.
+pub(super) fn unable(
+    manager: &Manager<MeasuredModel>,
+    factory: &ModelFactory,
+) -> Vec<ModelHealth> {
+    let mut left_out = left_out(factory);
+    let mut models = Vec::new();
+    if left_out.is_empty() {
+        return models;
+    }
+    for name in manager.readiness().models.keys() {
+        for status in manager.status(name, None).unwrap_or_default() {
+            let id = ServableId::new(name, status.version);
+            if let Some(words) = left_out.remove(&id.to_string()) {
+                models.push(ModelHealth {
+                    name: name.clone(),
+                    version: Some(status.version),
+                    state: Some(status.state.name()),
+                    error: Some(Error::unavailable(words).to_string()),
+                });
+            }
+        }
+    }
+    models
+}
+
+fn left_out(factory: &ModelFactory) -> BTreeMap<String, String> {
+    let workers = factory.workers();
+    workers.map(Away::left_out).unwrap_or_default()
 }
 
 fn worker(number: usize, status: WorkerStatus) -> WorkerView {

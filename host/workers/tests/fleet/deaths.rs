@@ -152,6 +152,31 @@ fn a_model_that_ends_its_worker_at_load_fails_and_others_stay() {
 }
 
 #[test]
+fn a_model_that_ends_its_worker_again_and_again_is_tried_once_more() {
+    let house = House::new(1);
+    let model = house.load("/kills-again").unwrap();
+    let good = house.load("/good").unwrap();
+    house.workers[0].kill();
+    let status = house.until(|status| {
+        let mut models = status[0].models.iter();
+        models.any(|model| model.error.is_some())
+    });
+    // Twice, or once more by the time that somebody looks.
+    let words = "its process has ended ";
+    let error = status[0].models[0].error.as_deref();
+    assert!(error.is_some_and(|error| error.starts_with(words)), "{error:?}");
+    let error = run(&model).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Unavailable);
+    let words =
+        format!("no worker has the model now: worker 0 (fake) cannot load it again: {words}");
+    assert!(error.message().starts_with(&words), "{error}");
+    house.workers[0].may_load.store(true, Ordering::SeqCst);
+    assert_eq!(run(&good).unwrap(), expected(), "others go on");
+    house.until(|status| status[0].models[0].is_ready);
+    assert_eq!(run(&model).unwrap(), expected());
+}
+
+#[test]
 fn the_end_does_not_wait_for_a_load() {
     let house = House::new(1);
     let model = house.load("/slow-again").unwrap();

@@ -34,7 +34,7 @@ pub(crate) struct Outside {
     pub(crate) socket: Arc<Mutex<Option<UnixStream>>>,
     /// Runs of the model at `/gated` wait here.
     gate: Arc<Mutex<Option<Gate>>>,
-    /// Whether the model at `/slow-again` may be loaded a second time.
+    /// Whether the models at `/slow-again` and `/kills-again` may be loaded a second time.
     pub(crate) may_load: Arc<AtomicBool>,
 }
 
@@ -113,6 +113,13 @@ impl Runtime for FakeRuntime {
                 outside.kill();
                 FakeModel::new()
             }
+            "/kills-again" => {
+                let is_first = outside.started.load(Ordering::SeqCst) == 1;
+                if !is_first && !outside.may_load.load(Ordering::SeqCst) {
+                    outside.kill();
+                }
+                FakeModel::new()
+            }
             "/slow-again" => {
                 let is_first = outside.started.load(Ordering::SeqCst) == 1;
                 while !is_first && !outside.may_load.load(Ordering::SeqCst) {
@@ -164,6 +171,7 @@ impl House {
                 b"hang" => Duration::from_millis(1),
                 _ => PATIENCE,
             },
+            left_out: Duration::from_millis(1),
         });
         Self {
             fleet: Fleet::new(specs.collect(), 8, MAX_WAITING).unwrap(),
