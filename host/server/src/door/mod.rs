@@ -57,7 +57,7 @@ pub(crate) use health::{ModelHealth, ModelsHealth};
 pub(crate) use pace::Pace;
 pub(crate) use sockets::{Listener, Listening};
 pub(crate) use status::{
-    DeviceView, ProcessView, StatusReport, VersionView, WorkerModelView, WorkerView,
+    DeviceView, ProcessView, StatusReport, VersionView, WorkerModelView, WorkerView, tables,
 };
 pub(crate) use terms::Terms;
 pub(crate) use tls::acceptor as tls_acceptor;

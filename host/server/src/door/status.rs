@@ -1,8 +1,9 @@
 //! What runs where: the process, its workers, their devices and memory, the models.
 //!
 //! For people and their scripts; probes have `health`. As JSON, or as tables for whoever accepts
-//! plain text and nothing else.
+//! plain text and nothing else. `tensorgate status` reads the JSON, and makes the tables itself.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -10,12 +11,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use comfy_table::{Table, presets};
 use http::{HeaderMap, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Door, Handler, health};
 
 /// A device, as TensorFlow tells of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeviceView {
     /// `/job:localhost/replica:0/task:0/device:GPU:0`.
     pub(crate) name: String,
@@ -26,7 +27,7 @@ pub(crate) struct DeviceView {
 }
 
 /// A process that runs models.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessView {
     /// None while there is no process.
     pub(crate) pid: Option<u32>,
@@ -37,12 +38,12 @@ pub(crate) struct ProcessView {
 }
 
 /// A worker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WorkerView {
     pub(crate) worker: usize,
     /// As `--workers` has it.
     pub(crate) device: String,
-    pub(crate) state: &'static str,
+    pub(crate) state: Cow<'static, str>,
     #[serde(flatten)]
     pub(crate) process: ProcessView,
     pub(crate) restarts: u64,
@@ -54,7 +55,7 @@ pub(crate) struct WorkerView {
 }
 
 /// A version on a worker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WorkerModelView {
     pub(crate) name: String,
     pub(crate) ready: bool,
@@ -63,18 +64,18 @@ pub(crate) struct WorkerModelView {
 }
 
 /// A version of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VersionView {
     pub(crate) name: String,
     pub(crate) version: i64,
-    pub(crate) state: &'static str,
+    pub(crate) state: Cow<'static, str>,
     /// Why none of its workers can run it, although it is available: it could not be loaded there
     /// again.
     pub(crate) error: Option<String>,
 }
 
 /// Everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StatusReport {
     /// The server itself; it has devices where it runs models.
     pub(crate) server: ProcessView,
@@ -96,7 +97,8 @@ pub(super) async fn status<H: Handler>(
     health::json(&report)
 }
 
-fn tables(report: &StatusReport) -> String {
+/// The report for people.
+pub(crate) fn tables(report: &StatusReport) -> String {
     let mut text = format!(
         "Server: process {}, {}\n",
         number(report.server.pid),
@@ -116,7 +118,7 @@ fn tables(report: &StatusReport) -> String {
             table.add_row([
                 worker.worker.to_string(),
                 worker.device.clone(),
-                worker.state.to_owned(),
+                worker.state.to_string(),
                 number(worker.process.pid),
                 memory(worker.process.resident_bytes),
                 format!("{ready} of {}", worker.models.len()),
@@ -132,7 +134,7 @@ fn tables(report: &StatusReport) -> String {
     }
     let mut table = table(&["model", "version", "state"]);
     for model in &report.models {
-        table.add_row([&model.name, &model.version.to_string(), model.state]);
+        table.add_row([&model.name, &model.version.to_string(), &*model.state]);
     }
     let _ = writeln!(text, "{table}");
     for model in &report.models {
@@ -210,7 +212,7 @@ mod tests {
             workers: vec![WorkerView {
                 worker: 0,
                 device: "gpu:0".to_owned(),
-                state: "up",
+                state: "up".into(),
                 process,
                 restarts: 2,
                 last_end: Some("ended with signal: 9 (SIGKILL)".to_owned()),
@@ -225,7 +227,7 @@ mod tests {
             models: vec![VersionView {
                 name: "m".to_owned(),
                 version: 1,
-                state: "AVAILABLE",
+                state: "AVAILABLE".into(),
                 error: Some("worker 0 is out of order".to_owned()),
             }],
         };

@@ -22,7 +22,7 @@ pub(super) fn report(manager: &Manager<MeasuredModel>, factory: &ModelFactory) -
             models.push(VersionView {
                 name: name.clone(),
                 version: status.version,
-                state: status.state.name(),
+                state: status.state.name().into(),
                 error: left_out.remove(&id.to_string()),
             });
         }
@@ -83,7 +83,7 @@ fn worker(number: usize, status: WorkerStatus) -> WorkerView {
     WorkerView {
         worker: number,
         device: status.device,
-        state: status.stage.name(),
+        state: status.stage.name().into(),
         process: ProcessView {
             pid: status.pid,
             resident_bytes: status.resident_bytes,
