@@ -199,6 +199,9 @@ fn workers_end_with_the_server_however_it_ends() {
             kill_process(pid.expect("a process"), Signal::TERM).expect("it is ours");
         }
         assert_eq!(server.post(PREDICT, BODY).body, ANSWER);
+        // Would not see that its socket is closed.
+        let pid = i32::try_from(workers[1]).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process"), Signal::STOP).expect("it is ours");
         end(&server);
         until("the workers end", || {
             !workers.iter().any(|worker| lives(*worker))

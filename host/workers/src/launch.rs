@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 
 /// Starts processes of one worker, one after another.
 pub trait Launch: Send + Sync + 'static {
-    /// Starts one, with a socket to it.
+    /// Starts one, with a socket to it. It may end with the thread that calls this.
     ///
     /// # Errors
     /// When the system gives none.

@@ -31,4 +31,4 @@ pub use launch::{Launch, Process, Program};
 pub use message::Device;
 pub use model::FleetModel;
 pub use state::{ModelStatus, WorkerStage, WorkerStatus, resident_bytes};
-pub use work::{Hosted, Runtime, end_this_process, inherited_socket, work};
+pub use work::{Hosted, Runtime, end_this_process, end_with_the_server, inherited_socket, work};

@@ -8,6 +8,9 @@
 //!                          └──── a while ── Down ◀┘
 //! ```
 //!
+//! **Invariant:** a process is started and waited for by one thread: the system ends it with the
+//! thread that has started it.
+//!
 //! **Ordering:** a restarted worker loads what it held before it is given a run.
 
 use std::sync::Arc;

@@ -74,6 +74,16 @@ pub fn end_this_process() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
 }
 
+/// From now on the system ends this process when the thread that started it ends, and so when the
+/// server does: also while this process is stopped, and would not see that its socket is closed.
+///
+/// # Errors
+/// When the system cannot do that.
+pub fn end_with_the_server() -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    Ok(())
+}
+
 /// Works for the server at the other end of `socket`. `open` makes the runtime from what the
 /// server says first; `ended` is called when it says no more, on whichever thread hears it.
 ///

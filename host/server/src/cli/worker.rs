@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tensorgate_workers::inherited_socket;
+use tensorgate_workers::{end_with_the_server, inherited_socket};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::logging;
@@ -24,6 +24,9 @@ pub(super) fn run(args: &[String]) -> ExitCode {
             ));
         }
     };
+    if let Err(error) = end_with_the_server() {
+        return complain(&format!("cannot end with the server: {error}"));
+    }
     if let Err(error) = outlive_signals() {
         return complain(&format!("cannot hear signals: {error}"));
     }
