@@ -71,6 +71,11 @@ fn mistakes_on_the_command_line_are_refused_by_name() {
             2,
             "--rest_api_timeout_in_ms needs a value: --rest_api_timeout_in_ms=<int32>",
         ),
+        (
+            &["serve", "--workers=cpu,"],
+            2,
+            "Couldn't interpret value cpu, for flag workers. Expected: list of cpu or gpu:N.",
+        ),
         (&["help", "sevre"], 2, "no command is called sevre"),
         (&["sevre"], 2, "no command is called sevre"),
         (

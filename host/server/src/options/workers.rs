@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{by_model, list, of_model};
+use super::{by_model, of_model};
 
 /// Workers of one server: as many as a number has bits, and more than any machine has devices.
 const MAX_WORKERS: usize = 64;
@@ -49,7 +49,11 @@ pub struct Workers(pub Vec<WorkerOptions>);
 impl Workers {
     /// From `cpu,gpu:0:memory_fraction=0.5:allow_growth=true`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let workers: Option<Vec<_>> = list(text).iter().map(|one| worker(one)).collect();
+        if text.trim().is_empty() {
+            return Some(Self::default());
+        }
+        // An entry that is missing is a mistake: numbers of workers count them.
+        let workers: Option<Vec<_>> = text.split(',').map(str::trim).map(worker).collect();
         let workers = workers.filter(|workers| workers.len() <= MAX_WORKERS)?;
         Some(Self(workers))
     }
@@ -258,6 +262,10 @@ mod tests {
         );
         assert_eq!(Workers::parse(""), Some(Workers::default()));
         for bad in [
+            ",",
+            "cpu,",
+            ",cpu",
+            "cpu,,cpu",
             "tpu",
             "gpu",
             "gpu:x",

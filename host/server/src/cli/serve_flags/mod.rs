@@ -85,7 +85,7 @@ mod tests {
                 "address" => "127.0.0.1",
                 "limits" => "m:concurrency=1",
                 "settings" => "m:weight=2",
-                "workers" => "cpu",
+                "list of cpu or gpu:N" => "cpu",
                 "model=workers" => "m:workers=0",
                 "sessions" => "m:xla_level=1",
                 _ => "77",

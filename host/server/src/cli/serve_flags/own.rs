@@ -210,7 +210,7 @@ pub(crate) const OWN: &[Row] = &[
     acts(
         "workers",
         "",
-        Value::Other("workers", |o, v| {
+        Value::Other("list of cpu or gpu:N", |o, v| {
             Workers::parse(v).map(|workers| o.workers = workers)
         }),
         "Processes that run models in the place of the server: `cpu`, or `gpu:0` and so on, with \
