@@ -154,3 +154,30 @@ fn a_version_that_cannot_be_loaded_again_is_told_of_and_tried_again() {
     assert_eq!(json("/health/ready")["failed"], json!([]));
     assert_eq!(status(&server)["models"][0]["error"], Value::Null);
 }
+
+#[test]
+fn a_batch_that_is_lost_is_run_again_one_by_one() {
+    let batching = tempfile::NamedTempFile::new().expect("a file");
+    // Runs are made of three requests, however long that takes.
+    let text = "max_batch_size { value: 3 } batch_timeout_micros { value: 1000000000 }";
+    std::fs::write(batching.path(), text).expect("it can be written");
+    let file = format!("--batching_parameters_file={}", batching.path().display());
+    let flags = ["--workers=cpu", "--enable_batching", &file];
+    let server = Server::with_model("m", &path("half_plus_two"), &flags);
+    let stopped = process(&server).expect("it is up");
+    send(stopped, Signal::STOP);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| server.post("/v1/models/m:predict", BODY)))
+            .collect();
+        until("they are under way", || {
+            (status(&server)["workers"][0]["running"] == 1).then_some(())
+        });
+        send(stopped, Signal::KILL);
+        for client in clients {
+            assert_eq!(client.join().expect("it is answered").body, ANSWER);
+        }
+    });
+    let worker = &status(&server)["workers"][0];
+    assert_eq!((&worker["runs"], &worker["restarts"]), (&json!(4), &json!(1)));
+}

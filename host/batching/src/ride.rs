@@ -2,13 +2,15 @@
 //!
 //! When a batch of several fails, it is run again in halves, and those in halves, so that a member
 //! that breaks its batch is found in a few runs and everybody else gets an answer. Errors that have
-//! nothing to do with the inputs go to all: the deadline's, and that of a runtime which is not there,
-//! since what it was lost with would be lost again in every half.
+//! nothing to do with the inputs go to all: the deadline's, and that of a runtime which is not there.
+//!
+//! A batch that was lost with the process that ran it is not halved, since the guilty half would be
+//! lost again and again: each member is run once more by itself, as long as few of them are lost.
 
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use tensorgate_engine::{Call, NamedTensors, Predictor, RunRequest, run_guarded};
+use tensorgate_engine::{Call, LostRun, NamedTensors, Predictor, RunRequest, guarded};
 use tensorgate_types::{Counter, Error, ErrorCode, Result, Tensor, TensorData};
 
 use crate::lane::Lane;
@@ -17,6 +19,10 @@ use crate::state::last;
 use crate::stats::{BatchRun, Counters, Observer, add};
 use crate::task::Task;
 use crate::tuner::Ridden;
+
+/// Members of a lost batch that may be lost by themselves, too. Each of them costs everybody a
+/// process; one is the rule, and where more are the model itself may be to blame.
+const MAX_LOST_ALONE: usize = 2;
 
 /// What a ride needs to know.
 pub(crate) struct Ride<'a> {
@@ -62,7 +68,7 @@ impl Ride<'_> {
     {
         let outcome = match riders.as_mut_slice() {
             [] => return,
-            [only] if !self.is_padded(only) => self.alone(only, waited),
+            [only] if !self.is_padded(only) => self.alone(only, waited, Loss::MadeGood),
             riders => self.joined(riders, waited),
         };
         match outcome {
@@ -77,7 +83,7 @@ impl Ride<'_> {
                 }
                 for rider in riders {
                     add(&self.counters.retries, 1);
-                    let answer = self.alone(&rider, &[]);
+                    let answer = self.alone(&rider, &[], Loss::MadeGood);
                     let answer = answer.map_err(Failed::into_error);
                     self.answer(
                         rider,
@@ -86,6 +92,9 @@ impl Ride<'_> {
                 }
             }
             Err(Failed::Run(error)) => {
+                if let Some(first) = LostRun::of(&error) {
+                    return self.one_by_one(riders, first);
+                }
                 let is_for_all = matches!(
                     error.code(),
                     ErrorCode::DeadlineExceeded | ErrorCode::Unavailable
@@ -102,6 +111,52 @@ impl Ride<'_> {
                 self.group(self.living(rest), &[]);
             }
         }
+    }
+
+    /// Runs each member of a lost batch once more, so that only the guilty is lost twice.
+    fn one_by_one<H>(&self, riders: Vec<Task<H>>, first: &LostRun)
+    where
+        H: Deref<Target: Predictor>,
+    {
+        let mut lost_alone = 0;
+        for rider in riders {
+            let Some(mut rider) = self.living(vec![rider]).pop() else {
+                continue;
+            };
+            if lost_alone == MAX_LOST_ALONE {
+                let message = format!(
+                    "the run was lost together with others, {lost_alone} of which were lost again: \
+                     {first}"
+                );
+                self.answer(rider, Err(Error::unavailable(message)));
+                continue;
+            }
+            add(&self.counters.retries, 1);
+            let answer = self.once(&mut rider).map_err(|error| {
+                let Some(second) = LostRun::of(&error) else {
+                    return error;
+                };
+                lost_alone += 1;
+                Error::unavailable(format!("the run was lost twice: {first}, then {second}"))
+            });
+            self.answer(rider, answer);
+        }
+    }
+
+    /// One request by itself, with padding where the lane has it.
+    fn once<H>(&self, rider: &mut Task<H>) -> Result<Vec<NamedTensors>>
+    where
+        H: Deref<Target: Predictor>,
+    {
+        let mut outcome = Err(Failed::WithoutRows);
+        if self.is_padded(rider) {
+            outcome = self.joined(std::slice::from_mut(rider), &[]);
+        }
+        if matches!(outcome, Err(Failed::WithoutRows)) {
+            outcome = self.alone(rider, &[], Loss::Told);
+        }
+        let mut answers = outcome.map_err(Failed::into_error)?;
+        Ok(answers.pop().unwrap_or_default())
     }
 
     /// Those whom an answer can still reach; the others get theirs here.
@@ -131,6 +186,7 @@ impl Ride<'_> {
         &self,
         rider: &Task<H>,
         waited: &[Duration],
+        loss: Loss,
     ) -> std::result::Result<Vec<Vec<NamedTensors>>, Failed>
     where
         H: Deref<Target: Predictor>,
@@ -146,7 +202,7 @@ impl Ride<'_> {
             processed: rider.rows,
             inputs,
         };
-        let outputs = self.timed(&rider.model, &request, sizes, waited)?;
+        let outputs = self.timed(&rider.model, &request, sizes, waited, loss)?;
         Ok(vec![outputs])
     }
 
@@ -169,7 +225,8 @@ impl Ride<'_> {
             inputs: call.inputs.len(),
         };
         let request = RunRequest::one(call, last(riders));
-        let mut outputs = self.timed(&riders[0].model, &request, sizes, waited)?;
+        let model = &riders[0].model;
+        let mut outputs = self.timed(model, &request, sizes, waited, Loss::Told)?;
         let outputs = outputs.pop().unwrap_or_default();
         if !have_rows(&outputs, padded) {
             return Err(Failed::WithoutRows);
@@ -226,12 +283,16 @@ impl Ride<'_> {
         request: &RunRequest,
         sizes: Sizes,
         waited: &[Duration],
+        loss: Loss,
     ) -> Result<Vec<NamedTensors>>
     where
         H: Deref<Target: Predictor>,
     {
         let start = Instant::now();
-        let (outcome, _) = run_guarded(&**model, request);
+        let (outcome, _) = guarded(|| match loss {
+            Loss::MadeGood => model.run(request),
+            Loss::Told => model.run_once(request),
+        });
         add(&self.counters.batches, 1);
         let id = self.lane.id();
         self.observer.ran(&BatchRun {
@@ -265,6 +326,15 @@ struct Sizes {
     rows: usize,
     processed: usize,
     inputs: usize,
+}
+
+/// What becomes of a run that is lost with its process.
+#[derive(Clone, Copy)]
+enum Loss {
+    /// The runtime makes it again, if it can.
+    MadeGood,
+    /// The ride hears of it.
+    Told,
 }
 
 /// Why a batch gave no answers.

@@ -12,9 +12,16 @@ pub fn run_guarded<P: Predictor + ?Sized>(
     model: &P,
     request: &RunRequest,
 ) -> (Result<Vec<NamedTensors>>, bool) {
+    guarded(|| model.run(request))
+}
+
+/// The same for a run that is made in another way.
+pub fn guarded(
+    run: impl FnOnce() -> Result<Vec<NamedTensors>>,
+) -> (Result<Vec<NamedTensors>>, bool) {
     // Unwind safe: what a panic leaves half done is the model's, and is asked nothing but another
     // run, which has its own buffers.
-    match catch_unwind(AssertUnwindSafe(|| model.run(request))) {
+    match catch_unwind(AssertUnwindSafe(run)) {
         Ok(outcome) => (outcome, false),
         Err(panic) => (Err(panicked(&*panic)), true),
     }

@@ -21,7 +21,7 @@ mod run_pool;
 mod stage;
 mod stats;
 
-pub use guard::run_guarded;
-pub use predictor::{Call, NamedTensors, Predictor, RunRequest};
+pub use guard::{guarded, run_guarded};
+pub use predictor::{Call, LostRun, NamedTensors, Predictor, RunRequest};
 pub use run_pool::{RunPool, RunPoolOptions};
 pub use stats::RunPoolStats;

@@ -1,7 +1,9 @@
 //! The seam to a runtime: what can be run, and what a run takes and gives.
 
+use std::fmt;
+
 use bytes::Bytes;
-use tensorgate_types::{Deadline, Result, Signatures, Tensor};
+use tensorgate_types::{Deadline, Error, Result, Signatures, Tensor};
 
 /// Tensors by the name that a signature gives them.
 pub type NamedTensors = Vec<(String, Tensor)>;
@@ -62,4 +64,37 @@ pub trait Predictor: Send + Sync + 'static {
     /// that is not, or when two calls feed different values to one tensor of the graph,
     /// `DEADLINE_EXCEEDED`, and whatever the runtime says.
     fn run(&self, request: &RunRequest) -> Result<Vec<NamedTensors>>;
+
+    /// The same, for whoever knows a better way to make a run again that was lost through no fault
+    /// of its own: a runtime that would make it once more by itself gives [`LostRun`] as the cause
+    /// of the error instead.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    fn run_once(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
+        self.run(request)
+    }
 }
+
+/// The cause of an error: the process that made the run has ended, and the run may be to blame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostRun {
+    /// Which process, and how it has ended.
+    pub how: String,
+}
+
+impl LostRun {
+    /// This cause, if the error has it.
+    #[must_use]
+    pub fn of(error: &Error) -> Option<&Self> {
+        std::error::Error::source(error)?.downcast_ref()
+    }
+}
+
+impl fmt::Display for LostRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.how)
+    }
+}
+
+impl std::error::Error for LostRun {}

@@ -1,13 +1,14 @@
 //! A model on one or several workers: a run goes to the one that has least to do.
 //!
 //! A run that is lost with its worker is made once more, on another worker or on the same when it
-//! is back. One that is lost twice is answered: it may be to blame.
+//! is back. One that is lost twice is answered: it may be to blame. A batch is made once here: its
+//! members are made again by whoever has put them together.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tensorgate_engine::{NamedTensors, Predictor, RunRequest};
+use tensorgate_engine::{LostRun, NamedTensors, Predictor, RunRequest};
 use tensorgate_types::{Deadline, Error, Result, Signatures};
 
 use crate::link::{Link, Lost};
@@ -64,14 +65,19 @@ impl FleetModel {
     pub fn run_everywhere(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
         let mut outputs = Vec::new();
         for worker in &self.workers {
-            outputs = self.run_on(std::slice::from_ref(worker), request)?;
+            outputs = self.run_on(std::slice::from_ref(worker), request, ATTEMPTS)?;
         }
         Ok(outputs)
     }
 
-    fn run_on(&self, workers: &[usize], request: &RunRequest) -> Result<Vec<NamedTensors>> {
+    fn run_on(
+        &self,
+        workers: &[usize],
+        request: &RunRequest,
+        attempts: usize,
+    ) -> Result<Vec<NamedTensors>> {
         let mut ends: Vec<String> = Vec::new();
-        for _attempt in 0..ATTEMPTS {
+        for _attempt in 0..attempts {
             let taken = self.take(workers, request.deadline, &ends)?;
             let answer = taken
                 .link
@@ -92,10 +98,12 @@ impl FleetModel {
                 }
             }
         }
-        Err(Error::unavailable(format!(
-            "the run was lost twice: {}",
-            ends.join(", then ")
-        )))
+        let how = ends.join(", then ");
+        if attempts == 1 {
+            let error = Error::unavailable(format!("the run was lost: {how}"));
+            return Err(error.with_source(LostRun { how }));
+        }
+        Err(Error::unavailable(format!("the run was lost twice: {how}")))
     }
 
     /// The worker with least to do, among those that have the model. Waits for one to come back
@@ -205,7 +213,14 @@ impl Predictor for FleetModel {
         if request.deadline.has_passed() {
             return Err(Error::deadline_exceeded());
         }
-        self.run_on(&self.workers, request)
+        self.run_on(&self.workers, request, ATTEMPTS)
+    }
+
+    fn run_once(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
+        if request.deadline.has_passed() {
+            return Err(Error::deadline_exceeded());
+        }
+        self.run_on(&self.workers, request, 1)
     }
 }
 

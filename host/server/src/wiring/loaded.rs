@@ -86,6 +86,10 @@ impl Predictor for LoadedModel {
     fn run(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
         self.predictor().run(request)
     }
+
+    fn run_once(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
+        self.predictor().run_once(request)
+    }
 }
 
 /// Loads TensorFlow Lite models. Their library is opened for the first of them. Clones share it.

@@ -71,11 +71,25 @@ impl Predictor for MeasuredModel {
     }
 
     fn run(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
+        self.measured(request, || self.model.run(request))
+    }
+
+    fn run_once(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
+        self.measured(request, || self.model.run_once(request))
+    }
+}
+
+impl MeasuredModel {
+    fn measured(
+        &self,
+        request: &RunRequest,
+        run: impl FnOnce() -> Result<Vec<NamedTensors>>,
+    ) -> Result<Vec<NamedTensors>> {
         let Some(metrics) = &self.metrics else {
-            return self.model.run(request);
+            return run();
         };
         let start = Instant::now();
-        let result = self.model.run(request);
+        let result = run();
         let took = start.elapsed();
         let fed = request
             .calls

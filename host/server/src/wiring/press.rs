@@ -121,4 +121,8 @@ where
     fn run(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
         self.0.run(request)
     }
+
+    fn run_once(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
+        self.0.run_once(request)
+    }
 }

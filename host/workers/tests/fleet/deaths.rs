@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tensorgate_engine::Predictor as _;
+use tensorgate_engine::{LostRun, Predictor as _};
 use tensorgate_types::{Deadline, ErrorCode};
 use tensorgate_workers::WorkerStage;
 
@@ -66,6 +66,18 @@ fn a_run_that_ends_two_workers_is_answered_and_not_made_again() {
     let status = house.until(|status| status.iter().all(|of| of.stage == WorkerStage::Up));
     let restarts: Vec<u64> = status.iter().map(|of| of.restarts).collect();
     assert_eq!(restarts, [1, 1, 0]);
+}
+
+#[test]
+fn a_run_that_is_made_once_says_how_it_was_lost() {
+    let house = House::new(2);
+    let poison = house.load("/poison").unwrap();
+    let error = poison.run_once(&request(Deadline::NEVER)).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Unavailable);
+    let how = "worker 0 (fake) ended with signal: 9 (FAKE)";
+    assert_eq!(error.message(), format!("the run was lost: {how}"));
+    assert_eq!(LostRun::of(&error).map(|lost| &*lost.how), Some(how));
+    assert_eq!(house.fleet.status()[1].restarts, 0);
 }
 
 #[test]
