@@ -179,5 +179,8 @@ fn a_batch_that_is_lost_is_run_again_one_by_one() {
         }
     });
     let worker = &status(&server)["workers"][0];
-    assert_eq!((&worker["runs"], &worker["restarts"]), (&json!(4), &json!(1)));
+    assert_eq!(
+        (&worker["runs"], &worker["restarts"]),
+        (&json!(4), &json!(1))
+    );
 }

@@ -46,11 +46,7 @@ impl Away {
     ///
     /// # Errors
     /// When they cannot be together, or the system gives no threads.
-    pub(super) fn new(
-        options: &ServeOptions,
-        threads: usize,
-        max_waiting: usize,
-    ) -> Result<Self> {
+    pub(super) fn new(options: &ServeOptions, threads: usize, max_waiting: usize) -> Result<Self> {
         let workers = options.workers.0.clone();
         let visible = std::env::var(VISIBLE).ok();
         let is_ordered = std::env::var_os(ORDER).is_some();

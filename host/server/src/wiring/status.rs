@@ -44,10 +44,7 @@ pub(super) fn report(manager: &Manager<MeasuredModel>, factory: &ModelFactory) -
 }
 
 /// The versions that are available, as far as the shelf knows, and that no worker can run.
-pub(super) fn unable(
-    manager: &Manager<MeasuredModel>,
-    factory: &ModelFactory,
-) -> Vec<ModelHealth> {
+pub(super) fn unable(manager: &Manager<MeasuredModel>, factory: &ModelFactory) -> Vec<ModelHealth> {
     let mut left_out = left_out(factory);
     let mut models = Vec::new();
     if left_out.is_empty() {

@@ -176,7 +176,10 @@ fn a_model_that_ends_its_worker_again_and_again_is_tried_once_more() {
     // Twice, or once more by the time that somebody looks.
     let words = "its process has ended ";
     let error = status[0].models[0].error.as_deref();
-    assert!(error.is_some_and(|error| error.starts_with(words)), "{error:?}");
+    assert!(
+        error.is_some_and(|error| error.starts_with(words)),
+        "{error:?}"
+    );
     let error = run(&model).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unavailable);
     let words =

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Instant;
 
 use house::{House, expected, gates, request, run};
-use tensorgate_engine::fake::{FakeModel, Gate};
 use tensorgate_engine::Predictor as _;
+use tensorgate_engine::fake::{FakeModel, Gate};
 use tensorgate_types::{Deadline, ErrorCode};
 use tensorgate_workers::WorkerStage;
 
