@@ -76,6 +76,9 @@ impl FleetModel {
         request: &RunRequest,
         attempts: usize,
     ) -> Result<Vec<NamedTensors>> {
+        if request.deadline.has_passed() {
+            return Err(Error::deadline_exceeded());
+        }
         let mut ends: Vec<String> = Vec::new();
         for _attempt in 0..attempts {
             let taken = self.take(workers, request.deadline, &ends)?;
@@ -210,16 +213,10 @@ impl Predictor for FleetModel {
     /// The thread stays until the worker has answered, also when the time is up: the worker
     /// computes as long, and whoever counts runs under way should count this one.
     fn run(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
-        if request.deadline.has_passed() {
-            return Err(Error::deadline_exceeded());
-        }
         self.run_on(&self.workers, request, ATTEMPTS)
     }
 
     fn run_once(&self, request: &RunRequest) -> Result<Vec<NamedTensors>> {
-        if request.deadline.has_passed() {
-            return Err(Error::deadline_exceeded());
-        }
         self.run_on(&self.workers, request, 1)
     }
 }
