@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::inspect::{inspect, json, table};
 
 use super::flag::{self, Flag, Value};
+use super::format::Format;
 use super::{complain, print, print_error, usage};
 
 #[derive(Debug, Default)]
@@ -14,27 +15,16 @@ struct Options {
     help: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-enum Format {
-    #[default]
-    Table,
-    Json,
-}
-
 const FLAGS: &[Flag<Options>] = &[
     Flag {
         name: "format",
         default: "table",
-        value: Value::Other("table|json", |o, v| {
-            o.format = match v {
-                "table" => Format::Table,
-                "json" => Format::Json,
-                _ => return None,
-            };
+        value: Value::Other(Format::CHOICES, |o, v| {
+            o.format = Format::parse(v)?;
             Some(())
         }),
         acts: true,
-        help: "How to print: `table` for people, `json` for programs.",
+        help: Format::HELP,
     },
     Flag {
         name: "help",

@@ -8,6 +8,7 @@
 //! under the name `tensorflow_model_server`), since shells and units look at it.
 
 mod flag;
+mod format;
 mod inspect;
 mod serve;
 mod serve_flags;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::door::{StatusReport, tables};
 
 use super::flag::{self, Flag, Value};
+use super::format::Format;
 use super::{complain, print, print_error, usage};
 
 /// How long a server may take; it has to look up a few numbers.
@@ -23,13 +24,6 @@ struct Options {
     help: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-enum Format {
-    #[default]
-    Table,
-    Json,
-}
-
 const FLAGS: &[Flag<Options>] = &[
     Flag {
         name: "url",
@@ -41,16 +35,12 @@ const FLAGS: &[Flag<Options>] = &[
     Flag {
         name: "format",
         default: "table",
-        value: Value::Other("table|json", |o, v| {
-            o.format = match v {
-                "table" => Format::Table,
-                "json" => Format::Json,
-                _ => return None,
-            };
+        value: Value::Other(Format::CHOICES, |o, v| {
+            o.format = Format::parse(v)?;
             Some(())
         }),
         acts: true,
-        help: "How to print: `table` for people, `json` for programs.",
+        help: Format::HELP,
     },
     Flag {
         name: "help",
