@@ -1,0 +1,122 @@
+//! For writers of processors: one function each way over typed tensors.
+//!
+//! A processor is the code that stands between what users send and what a model takes. It is
+//! built as a WebAssembly component (`cargo build --release --target wasm32-wasip2`, crate type
+//! `cdylib`), runs in a sandbox beside the model, and belongs to it. `wit/processor.wit` is the
+//! contract; this crate is the same in Rust's words.
+//!
+//! ```
+//! use tensorgate_sdk::{
+//!     Answer, Context, DType, Description, Error, Outputs, Processor, Request, Result, Step,
+//!     Subject, Tensor,
+//! };
+//!
+//! /// Takes temperatures in Fahrenheit for a model that wants Celsius.
+//! struct Fahrenheit;
+//!
+//! impl Processor for Fahrenheit {
+//!     fn describe(model: &Subject) -> Result<Vec<Description>> {
+//!         let signature = model.signature("serving_default")?;
+//!         signature.expect_input("celsius", DType::FLOAT, &[-1])?;
+//!         Ok(vec![
+//!             Description::of("serving_default").input("fahrenheit", DType::FLOAT, &[-1]),
+//!         ])
+//!     }
+//!
+//!     fn preprocess(context: &Context, request: Request) -> Result<Step> {
+//!         let inputs = request.tensors()?;
+//!         let fahrenheit = inputs.view_of::<f32>("fahrenheit", &[-1])?;
+//!         if let Some(cold) = fahrenheit.values().iter().find(|value| **value < -459.67) {
+//!             return Err(Error::invalid_argument(format!("{cold} is below absolute zero")));
+//!         }
+//!         let celsius = Tensor::build(fahrenheit.shape(), |celsius: &mut [f32]| {
+//!             for (celsius, fahrenheit) in celsius.iter_mut().zip(fahrenheit.values()) {
+//!                 *celsius = (fahrenheit - 32.0) / 1.8;
+//!             }
+//!             Ok(())
+//!         })?;
+//!         Ok(context.call([("celsius", celsius)]).into())
+//!     }
+//!
+//!     fn postprocess(_context: &Context, outputs: Outputs) -> Result<Answer> {
+//!         Ok(Answer::tensors(outputs))
+//!     }
+//! }
+//!
+//! tensorgate_sdk::export!(Fahrenheit);
+//! # fn main() {}
+//! ```
+//!
+//! | feature | |
+//! |---|---|
+//! | `json` (default) | [`Answer::json`], [`Body::parse_json`] |
+//! | `ndarray` | arrays from tensors and tensors from arrays |
+//!
+//! Processors are tested natively, as any other code: outside of a component nothing here needs a
+//! server, and the models that a processor calls are what a test says (`testing::with_models`).
+//!
+//! **Invariant:** what is the client's fault becomes the client's error, with its reason; nothing
+//! here panics on data.
+
+#[cfg(feature = "ndarray")]
+mod array;
+mod body;
+#[cfg(target_arch = "wasm32")]
+mod convert;
+mod describe;
+mod models;
+mod processor;
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod shell;
+mod state;
+mod strings;
+mod tensor;
+mod tensors;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+
+pub use body::Body;
+pub use describe::{Description, Signature, Subject, TensorInfo};
+pub use models::Model;
+pub use processor::{Answer, Call, Context, Payload, Processor, Request, Step};
+pub use state::{keep, take_kept};
+pub use strings::Strings;
+pub use tensor::{Element, Tensor, View};
+pub use tensorgate_types::{DEFAULT_SIGNATURE, DType, Error, ErrorCode, Result, VersionChoice};
+pub use tensors::{Outputs, Tensors};
+
+/// The contract in Rust, generated. The world is written out here, since the package has an
+/// interface of the same name.
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        inline: "
+            package tensorgate:sdk;
+            world shell {
+                import tensorgate:serving/inference@0.1.0;
+                export tensorgate:serving/processor@0.1.0;
+            }
+        ",
+        path: "../../wit",
+        world: "tensorgate:sdk/shell",
+        pub_export_macro: true,
+        default_bindings_module: "tensorgate_sdk::bindings",
+        export_macro_name: "export_processor",
+        generate_all,
+    });
+}
+
+/// Makes a [`Processor`] what the component exports. Once in a crate; nothing outside of
+/// WebAssembly.
+#[macro_export]
+macro_rules! export {
+    ($processor:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Shell = $crate::shell::Shell<$processor>;
+    $crate::bindings::export_processor!(Shell with_types_in $crate::bindings);
+        };
+    };
+}
