@@ -14,7 +14,8 @@ use crate::setup::WASM_TARGET;
 pub(crate) const COMPONENTS: &[&str] = &["tensorgate-gateway", "tensorgate-spin"];
 
 /// Programs that tests run inside the sandbox, one component per example.
-pub(crate) const TEST_PROGRAMS: &str = "tensorgate-test-programs";
+pub(crate) const TEST_PROGRAMS: &[&str] =
+    &["tensorgate-test-programs", "tensorgate-test-processors"];
 
 /// Where guests are built: apart from the host, so that neither waits for the other's lock, and
 /// the server's build can build the gateway while cargo holds its own.
@@ -30,7 +31,10 @@ pub(crate) fn build(repo: &Repo) -> Result<()> {
         for package in COMPONENTS {
             process::run(build_command(repo).args(["--package", package]))?;
         }
-        process::run(build_command(repo).args(["--package", TEST_PROGRAMS, "--examples"]))
+        for package in TEST_PROGRAMS {
+            process::run(build_command(repo).args(["--package", package, "--examples"]))?;
+        }
+        Ok(())
     })
 }
 

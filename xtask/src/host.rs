@@ -16,7 +16,7 @@ use crate::repo::{Profile, Repo};
 pub(crate) fn command(repo: &Repo, subcommand: &str) -> Command {
     let mut command = cargo(repo);
     command.args([subcommand, "--workspace"]);
-    for package in guests::COMPONENTS.iter().chain([&guests::TEST_PROGRAMS]) {
+    for package in guests::COMPONENTS.iter().chain(guests::TEST_PROGRAMS) {
         command.args(["--exclude", package]);
     }
     command

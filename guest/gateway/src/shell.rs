@@ -3,7 +3,7 @@
 
 use tensorgate_logic as logic;
 use tensorgate_logic::{
-    Call, Inference, LogEntry, Message, Model, Outcome, Output, Range, Services,
+    Call, Inference, LogEntry, Message, Model, Outcome, Output, Range, Reply, Services,
 };
 use tensorgate_types::{
     ModelConfig, ModelSpec, ModelVersionStatus, Result, Settings, ShapeCheck, Signature,
@@ -11,7 +11,7 @@ use tensorgate_types::{
 
 use crate::bindings::exports::tensorgate::serving::{grpc, rest};
 use crate::bindings::tensorgate::serving::{
-    inference, management, request_log, settings, telemetry, transfer, types,
+    inference, management, processing, request_log, settings, telemetry, transfer, types,
 };
 use crate::convert;
 
@@ -163,6 +163,35 @@ impl Model for inference::Model {
 
     fn signature_defs(&self) -> Vec<(String, Vec<u8>)> {
         self.signature_defs()
+    }
+
+    fn covered(&self) -> Vec<(String, Signature)> {
+        let covered = processing::covered(self).into_iter();
+        covered
+            .map(|covered| (covered.name, convert::signature(covered.signature).0))
+            .collect()
+    }
+
+    fn content_types(&self, signature: &str) -> Vec<String> {
+        processing::content_types(self, signature)
+    }
+
+    fn answered_by(&self) -> i64 {
+        processing::answered_by(self)
+    }
+
+    fn run_body(&self, signature: &str, content_type: &str, accept: Option<&str>) -> Result<Reply> {
+        let reply = processing::run_body(self, signature, content_type, accept);
+        match reply.map_err(convert::error)? {
+            processing::Reply::Tensors(outputs) => {
+                let outputs = outputs.into_iter().map(convert::output);
+                outputs.collect::<Result<_>>().map(Reply::Tensors)
+            }
+            processing::Reply::Body((content_type, bytes)) => Ok(Reply::Body {
+                content_type,
+                bytes,
+            }),
+        }
     }
 
     fn run(&self, calls: &[Call<'_>], hold_from: u64) -> Result<Vec<Vec<Output>>> {

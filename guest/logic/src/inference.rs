@@ -39,6 +39,34 @@ pub trait Model {
     /// All signatures as serialized `tensorflow.SignatureDef`s, in the order of their names.
     fn signature_defs(&self) -> Vec<(String, Vec<u8>)>;
 
+    /// The signatures that a processor covers, as clients see them.
+    fn covered(&self) -> Vec<(String, Signature)> {
+        Vec::new()
+    }
+
+    /// The content types of bodies that go to a processor as they come, for this signature: in
+    /// lower case, `image/*` for all of a kind.
+    fn content_types(&self, signature: &str) -> Vec<String> {
+        let _no_processor = signature;
+        Vec::new()
+    }
+
+    /// The version that gave the last answer: a processor may have asked another one.
+    fn answered_by(&self) -> i64 {
+        self.version()
+    }
+
+    /// Hands the body of the request that is being handled to the processor, as it came.
+    ///
+    /// # Errors
+    /// The processor's own, its failure, or as [`run`](Self::run).
+    fn run_body(&self, signature: &str, content_type: &str, accept: Option<&str>) -> Result<Reply> {
+        let _unread = (content_type, accept);
+        Err(Error::failed_precondition(format!(
+            "no processor covers the signature {signature}"
+        )))
+    }
+
     /// Runs several signatures in one run. One list of outputs per call, in the order of the
     /// calls; outputs in the order of their names. Outputs of a fixed size with `hold_from` bytes
     /// or more stay with the host, as [`OutputData::Held`].
@@ -61,6 +89,20 @@ pub trait Model {
             .pop()
             .ok_or_else(|| Error::internal("the run of one call gave no outputs"))
     }
+}
+
+/// A processor's answer to a body.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// Tensors, in the order of their names.
+    Tensors(Vec<Output>),
+    /// A body of its own.
+    Body {
+        /// Its content type.
+        content_type: String,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
 }
 
 /// One signature, called.

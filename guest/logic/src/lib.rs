@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod described;
 pub mod examples;
 #[cfg(test)]
 mod fake;
@@ -31,7 +32,7 @@ mod response;
 pub mod rest;
 mod services;
 
-pub use inference::{Call, Inference, Input, InputData, Model, Output, OutputData, Range};
+pub use inference::{Call, Inference, Input, InputData, Model, Output, OutputData, Range, Reply};
 pub use outcome::Outcome;
 pub use request::{Format, PredictRequest, SignatureSource, Tensor, Values, parse_predict};
 pub use services::{Chunk, LogEntry, MAX_READ, Message, Services};

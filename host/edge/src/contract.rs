@@ -11,6 +11,7 @@
 //! **Invariant:** types only. What they mean is `convert`'s affair.
 
 pub(crate) mod management;
+pub(crate) mod processor;
 pub(crate) mod transfer;
 
 use bytes::Bytes;

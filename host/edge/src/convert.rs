@@ -19,15 +19,15 @@ use crate::contract::{
     ModelSpecIn, NamedTensorIn, OutcomeIn, StringDataIn, TensorDataIn, VersionChoiceIn,
 };
 use crate::message::too_much_copied;
-use crate::state::EdgeState;
+use crate::state::{EdgeState, HeldModel};
 use crate::stats::Counters;
-use crate::{Call, NamedTensors, OpenModel, Outcome};
+use crate::{Call, NamedTensors, Outcome, own_places};
 
 /// The most dimensions of a tensor: TensorFlow's own limit.
-const MAX_RANK: usize = 254;
+pub(crate) const MAX_RANK: usize = 254;
 
 /// The most inputs or outputs in one call. Models with hundreds exist; with thousands, they do not.
-const MAX_TENSORS: usize = 4096;
+pub(crate) const MAX_TENSORS: usize = 4096;
 
 /// The most calls in one run. A signature is called once, and models have some tens of them.
 const MAX_CALLS: usize = 256;
@@ -97,7 +97,7 @@ impl<'a> Guest<'a> {
     /// The inputs of a call: checked, then copied.
     pub(crate) fn tensors(
         &self,
-        model: &dyn OpenModel,
+        held: &HeldModel,
         signature: &str,
         inputs: &[NamedTensorIn],
     ) -> Told<NamedTensors> {
@@ -111,11 +111,11 @@ impl<'a> Guest<'a> {
             };
             (name, tensor.dtype, &tensor.shape, data)
         });
-        self.inputs(model, signature, inputs, &mut Copies::default())
+        self.inputs(held, signature, inputs, &mut Copies::default())
     }
 
     /// Several calls of one run: checked, then copied or shared.
-    pub(crate) fn calls(&self, model: &dyn OpenModel, calls: &[CallIn]) -> Told<Vec<Call>> {
+    pub(crate) fn calls(&self, held: &HeldModel, calls: &[CallIn]) -> Told<Vec<Call>> {
         if calls.is_empty() || calls.len() > MAX_CALLS {
             return Ok(Err(Error::invalid_argument(format!(
                 "one run takes 1 to {MAX_CALLS} calls, got {}",
@@ -131,7 +131,7 @@ impl<'a> Guest<'a> {
         };
         let mut checked = Vec::with_capacity(calls.len());
         for call in calls {
-            match self.call(model, call, &mut copies)? {
+            match self.call(held, call, &mut copies)? {
                 Ok(call) => checked.push(call),
                 Err(error) => return Ok(Err(error)),
             }
@@ -139,7 +139,7 @@ impl<'a> Guest<'a> {
         Ok(Ok(checked))
     }
 
-    fn call(&self, model: &dyn OpenModel, call: &CallIn, copies: &mut Copies) -> Told<Call> {
+    fn call(&self, held: &HeldModel, call: &CallIn, copies: &mut Copies) -> Told<Call> {
         let counts = check_count("inputs", call.inputs.len())
             .and_then(|()| check_count("outputs", call.outputs.len()));
         if let Err(error) = counts {
@@ -155,7 +155,7 @@ impl<'a> Guest<'a> {
             };
             (&input.name, input.dtype, &input.shape, data)
         });
-        let inputs = match self.inputs(model, &signature, inputs, copies)? {
+        let inputs = match self.inputs(held, &signature, inputs, copies)? {
             Ok(inputs) => inputs,
             Err(error) => return Ok(Err(error)),
         };
@@ -170,7 +170,7 @@ impl<'a> Guest<'a> {
     /// All are looked at before a byte is copied: their places are given together.
     fn inputs<'i>(
         &self,
-        model: &dyn OpenModel,
+        held: &HeldModel,
         signature: &str,
         inputs: impl ExactSizeIterator<Item = (&'i WasmStr, u32, &'i WasmList<i64>, Data<'i>)>,
         copies: &mut Copies,
@@ -193,8 +193,11 @@ impl<'a> Guest<'a> {
         let placed: Vec<InputView<'_>> = placed.map(|(name, head, _)| head.view(name)).collect();
         let places = if placed.is_empty() {
             Vec::new()
+        } else if held.covered(signature).is_some() {
+            // They go into the processor, and not into a batch.
+            own_places(&placed)
         } else {
-            model.places(signature, &placed)
+            held.model.places(signature, &placed)
         };
         let mut places = places.into_iter();
         let mut tensors = Vec::with_capacity(heads.len());
@@ -373,7 +376,7 @@ impl Copies {
 }
 
 /// An error with the name of the input that it is about.
-fn of_input(name: &str, error: &Error) -> Error {
+pub(crate) fn of_input(name: &str, error: &Error) -> Error {
     Error::new(error.code(), format!("input {name}: {}", error.message()))
 }
 
@@ -396,7 +399,7 @@ pub(crate) fn output_names(
     Ok(Ok(names))
 }
 
-fn check_count(what: &str, count: usize) -> Result<()> {
+pub(crate) fn check_count(what: &str, count: usize) -> Result<()> {
     if count > MAX_TENSORS {
         return Err(Error::invalid_argument(format!(
             "one call takes at most {MAX_TENSORS} {what}, got {count}"

@@ -18,7 +18,9 @@ use crate::slots::Slots;
 use crate::state::EdgeState;
 use crate::stats::Counters;
 use crate::ticker::Ticker;
-use crate::{EdgeLimits, EdgeStats, EngineError, inference, management, telemetry, transfer};
+use crate::{
+    EdgeLimits, EdgeStats, EngineError, inference, management, processing, telemetry, transfer,
+};
 
 /// Core instances of one component: a program, its adapters, and what is composed with it. They
 /// are only counted; none is reserved.
@@ -72,6 +74,21 @@ impl EdgeEngine {
     /// # Errors
     /// When the limits make no sense, or ask for more than the machine has.
     pub fn new(limits: EdgeLimits, cache: Option<&Path>) -> Result<Self, EngineError> {
+        Self::with(limits, cache, |linker| {
+            inference::add_to_linker(linker)?;
+            transfer::add_to_linker(linker)?;
+            processing::add_to_linker(linker)?;
+            management::add_to_linker(linker)?;
+            telemetry::add_to_linker(linker)
+        })
+    }
+
+    /// An engine whose components are given what `link` adds, beside WASI.
+    pub(crate) fn with(
+        limits: EdgeLimits,
+        cache: Option<&Path>,
+        link: impl FnOnce(&mut Linker<EdgeState>) -> wasmtime::Result<()>,
+    ) -> Result<Self, EngineError> {
         if let Some(problem) = limits.problem() {
             return Err(EngineError::Limits(problem));
         }
@@ -80,10 +97,7 @@ impl EdgeEngine {
         let engine = Engine::new(&config(&limits, cache)).map_err(sandbox)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(sandbox)?;
-        inference::add_to_linker(&mut linker).map_err(sandbox)?;
-        transfer::add_to_linker(&mut linker).map_err(sandbox)?;
-        management::add_to_linker(&mut linker).map_err(sandbox)?;
-        telemetry::add_to_linker(&mut linker).map_err(sandbox)?;
+        link(&mut linker).map_err(sandbox)?;
         let ticker = Ticker::spawn(limits.tick, {
             let engine = engine.clone();
             move || engine.increment_epoch()

@@ -176,6 +176,9 @@ pub enum EngineError {
     /// The machine does not give what the limits ask for, most likely address space.
     #[error("cannot set up the sandbox: {0}")]
     Sandbox(String),
+    /// The threads that processors run on cannot be started.
+    #[error("cannot start the threads of processors")]
+    Threads(#[source] std::io::Error),
     /// The thread that keeps the time cannot be started.
     #[error("cannot start the thread that keeps the sandbox's time")]
     Ticker(#[source] std::io::Error),
@@ -202,6 +205,61 @@ pub enum LoadError {
     /// It cannot even be started.
     #[error("the component cannot be started")]
     Start(#[source] EdgeError),
+}
+
+/// Why a processor cannot be used, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessorError {
+    /// It is a module, and no component.
+    #[error(
+        "it is a core WebAssembly module and no component; build it for wasm32-wasip2, or make a \
+         component of it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// It is not a component, or one that this machine cannot compile.
+    #[error("it is no WebAssembly component that can be used: {0}")]
+    Compile(String),
+    /// It needs something that nobody gives it.
+    #[error(
+        "it asks for something that processors are not given: {0}; they are given \
+         tensorgate:serving/inference@0.1.0 and WASI 0.2"
+    )]
+    Import(String),
+    /// It does not give what a processor gives.
+    #[error(
+        "it does not export {missing}: build it for the world `model-processor` of \
+         tensorgate:serving@0.1.0 (it exports {exports})"
+    )]
+    World {
+        /// What is missing.
+        missing: String,
+        /// What is there.
+        exports: String,
+    },
+    /// A function is not of the type that it should be.
+    #[error(
+        "its function {function} is not the one of tensorgate:serving/processor@0.1.0: {cause}; \
+         build it with the wit/ of this server's release"
+    )]
+    Type {
+        /// Which.
+        function: &'static str,
+        /// What is different.
+        cause: String,
+    },
+    /// It cannot be started, or fails when it is asked to describe itself.
+    #[error("it failed when it was asked to describe itself")]
+    Start(#[source] EdgeError),
+    /// It does not want this model.
+    #[error("it refuses this model: {}", .0.message())]
+    Refused(Error),
+    /// What it says of itself cannot be.
+    #[error("its description is not valid: {0}")]
+    Description(String),
+    /// Its rights make no sense.
+    #[error("{0} (--processor_config_file)")]
+    Rights(String),
 }
 
 #[cfg(test)]

@@ -19,19 +19,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tensorgate_types::{Deadline, Error};
+use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Lift, Lower, TypedFunc};
-use wasmtime::{Store, Trap};
 
 use crate::contract::transfer::{ChunkIn, GrpcAnswerIn, GrpcRequestOut};
 use crate::contract::{RequestOut, ResponseIn};
 use crate::engine::{EdgeEngine, Inner};
 use crate::lower::error_in;
 use crate::message::{Assembled, Outside};
-use crate::meter::{Cut, Meter, Metered};
+use crate::meter::Metered;
 use crate::response::{RestResponse, check_response};
+use crate::sandbox::Sandbox;
 use crate::slots::Slots;
 use crate::state::EdgeState;
-use crate::{EdgeError, GuestFault, LoadError, Services};
+use crate::{EdgeError, LoadError, Services};
 
 /// The exports that make a gateway: their interfaces, and the function of each.
 const REST: (&str, &str) = (
@@ -46,12 +47,6 @@ const GRPC: (&str, &str) = (
 /// As much of a gRPC message as goes into the component with the call. Of a larger one it usually
 /// wants to see no more than that, where the names are, and what lies behind the numbers.
 const HEAD: usize = 4 << 10;
-
-/// Handles of all kinds that a component may have at a time.
-const MAX_HANDLES: usize = 1024;
-
-/// Bytes of a trap's description: frames of a deep recursion are all alike.
-const MAX_FAULT: usize = 4 << 10;
 
 /// Takes one record and gives one.
 type Handle<P, R> = TypedFunc<(P,), (R,)>;
@@ -88,10 +83,9 @@ pub struct GrpcResponse {
 /// A component of the world `gateway`: compiled, linked, tried once, ready.
 #[derive(Clone)]
 pub struct Gateway {
-    inner: Arc<Inner>,
+    sandbox: Sandbox,
     instance: InstancePre<EdgeState>,
     exports: Exports,
-    services: Arc<Services>,
 }
 
 /// Where the functions are that a gateway exports.
@@ -111,8 +105,8 @@ struct Arrival<'a, P> {
     request_bytes: usize,
     /// What is taken before a slot, where requests of a kind have a bound of their own.
     lane: Option<&'a Slots>,
-    /// What it may take parts of.
-    message: Option<Bytes>,
+    /// What it may take parts of, or hand on.
+    outside: Outside,
     deadline: Deadline,
 }
 
@@ -135,10 +129,9 @@ impl EdgeEngine {
         .await
         .map_err(|stopped| LoadError::Compile(stopped.to_string()))??;
         let gateway = Gateway {
-            inner,
+            sandbox: Sandbox::new(inner, services),
             instance,
             exports,
-            services: Arc::new(services),
         };
         gateway.try_out().await?;
         Ok(gateway)
@@ -179,16 +172,15 @@ impl Gateway {
     /// What its instances are given.
     #[must_use]
     pub fn services(&self) -> &Services {
-        &self.services
+        &self.sandbox.services
     }
 
     /// The same component, in the same slots, with something else given to its instances.
     #[must_use]
     pub fn with_services(&self, services: Services) -> Self {
-        Self {
-            services: Arc::new(services),
-            ..self.clone()
-        }
+        let mut other = self.clone();
+        other.sandbox.services = Arc::new(services);
+        other
     }
 
     /// Answers a request with a fresh instance of the component.
@@ -205,7 +197,8 @@ impl Gateway {
         deadline: Deadline,
     ) -> Result<RestResponse, EdgeError> {
         let size = request_size(&request);
-        let inner = Arc::clone(&self.inner);
+        let inner = Arc::clone(&self.sandbox.inner);
+        let outside = Outside::of_body(request.body.clone());
         let arrival = Arrival {
             request_bytes: request.body.len(),
             lane: inner.rest_slots.as_ref(),
@@ -216,7 +209,7 @@ impl Gateway {
                 body: request.body,
             },
             size,
-            message: None,
+            outside,
             deadline,
         };
         self.answer(self.exports.rest, arrival, |response: ResponseIn, state| {
@@ -250,7 +243,7 @@ impl Gateway {
                 head,
                 length: message.len() as u64,
             },
-            message: Some(message),
+            outside: Outside::of(Some(message)),
             deadline,
         };
         self.answer(self.exports.grpc, arrival, |answer: GrpcAnswerIn, state| {
@@ -279,12 +272,12 @@ impl Gateway {
         P: Lower + Send + Sync + 'static,
         R: Lift + Send + Sync + 'static,
     {
-        self.inner.shared.counters.requests.increment();
+        self.sandbox.inner.shared.counters.requests.increment();
         // Boxed, because what waits round it would else be several times as large, and each layer
         // is moved when it is made.
         let result = Box::pin(self.admit_and_call(export, arrival, check)).await;
         if let Err(error) = &result {
-            self.inner.shared.counters.count(error);
+            self.sandbox.inner.shared.counters.count(error);
         }
         result
     }
@@ -304,24 +297,28 @@ impl Gateway {
             size,
             request_bytes,
             lane,
-            message,
+            outside,
             deadline,
         } = arrival;
-        let limits = &self.inner.shared.limits;
+        let limits = &self.sandbox.inner.shared.limits;
         refuse_large(size, limits.request_bytes)?;
-        let message_size = message.as_ref().map_or(0, Bytes::len);
-        refuse_large(message_size, limits.grpc_request_bytes)?;
+        refuse_large(outside.message_len(), limits.grpc_request_bytes)?;
         let _lane = match lane {
             Some(lane) => Some(lane.take(deadline).await?),
             None => None,
         };
         // Declared before the store, hence dropped after it: a slot is free when its memory is.
-        let _slot = self.inner.slots.take(deadline).await?;
-        let _running = self.inner.ticker.run();
-        self.inner.shared.counters.instances.increment();
-        self.inner.shared.counters.bytes_to_guests.add(size as u64);
-        let mut store = self.store(deadline);
-        store.data_mut().outside = Outside::of(message);
+        let _slot = self.sandbox.inner.slots.take(deadline).await?;
+        let _running = self.sandbox.inner.ticker.run();
+        self.sandbox.inner.shared.counters.instances.increment();
+        self.sandbox
+            .inner
+            .shared
+            .counters
+            .bytes_to_guests
+            .add(size as u64);
+        let mut store = self.sandbox.store(deadline);
+        store.data_mut().outside = outside;
         store.data_mut().request_bytes = request_bytes;
         let meter = Arc::clone(&store.data().meter);
         let result = {
@@ -330,11 +327,11 @@ impl Gateway {
         };
         let answer = match result {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(self.fault(&store, &error)),
-            Err(cut) => return Err(self.cut(cut)),
+            Ok(Err(error)) => return Err(self.sandbox.fault(&store, &error)),
+            Err(cut) => return Err(self.sandbox.cut(cut)),
         };
         let answer = check(answer, store.data())?;
-        self.log_output(&store);
+        self.sandbox.log_output(&store);
         Ok(answer)
     }
 
@@ -354,37 +351,20 @@ impl Gateway {
         Ok(answer)
     }
 
-    fn store(&self, deadline: Deadline) -> Store<EdgeState> {
-        let shared = &self.inner.shared;
-        let meter = Meter::new(shared.limits.guest_time, deadline);
-        let state = EdgeState::new(
-            Arc::clone(shared),
-            Arc::clone(&self.services),
-            meter,
-            deadline,
-        );
-        let mut store = Store::new(&self.inner.engine, state);
-        store.limiter(|state| &mut state.memory);
-        store.epoch_deadline_callback(|store| EdgeState::on_tick(&store));
-        store.set_epoch_deadline(1);
-        store.set_hostcall_fuel(shared.limits.hostcall_bytes());
-        store.set_max_component_handles(MAX_HANDLES);
-        store
-    }
-
     /// Makes an instance and drops it: whether the component starts, and what a start costs.
     ///
     /// # Errors
     /// When there is no slot, or the component does not start.
     pub async fn try_out(&self) -> Result<(), LoadError> {
         let _slot = self
+            .sandbox
             .inner
             .slots
             .take(Deadline::NEVER)
             .await
             .map_err(LoadError::Start)?;
-        let _running = self.inner.ticker.run();
-        let mut store = self.store(Deadline::NEVER);
+        let _running = self.sandbox.inner.ticker.run();
+        let mut store = self.sandbox.store(Deadline::NEVER);
         let meter = Arc::clone(&store.data().meter);
         let instance = {
             let start = pin!(self.instance.instantiate_async(&mut store));
@@ -392,8 +372,8 @@ impl Gateway {
         };
         let instance = match instance {
             Ok(Ok(instance)) => instance,
-            Ok(Err(error)) => return Err(LoadError::Start(self.fault(&store, &error))),
-            Err(cut) => return Err(LoadError::Start(self.cut(cut))),
+            Ok(Err(error)) => return Err(LoadError::Start(self.sandbox.fault(&store, &error))),
+            Err(cut) => return Err(LoadError::Start(self.sandbox.cut(cut))),
         };
         let rest: wasmtime::Result<Handle<RequestOut, ResponseIn>> =
             instance.get_typed_func(&mut store, self.exports.rest);
@@ -402,52 +382,6 @@ impl Gateway {
             instance.get_typed_func(&mut store, self.exports.grpc);
         grpc.map_err(|error| of_another_type(GRPC.1, &error))?;
         Ok(())
-    }
-
-    fn cut(&self, cut: Cut) -> EdgeError {
-        match cut {
-            Cut::Deadline => EdgeError::DeadlinePassed,
-            Cut::OwnTime => EdgeError::OutOfTime {
-                limit: self.inner.shared.limits.guest_time,
-            },
-        }
-    }
-
-    /// What a failed call was.
-    fn fault(&self, store: &Store<EdgeState>, error: &wasmtime::Error) -> EdgeError {
-        if let Some(cut) = error.downcast_ref::<Cut>() {
-            return self.cut(*cut);
-        }
-        let state = store.data();
-        let mut description = format!("{error:?}");
-        description.truncate(description.floor_char_boundary(MAX_FAULT));
-        let fault = GuestFault {
-            description,
-            output: state.printed.text(),
-        };
-        if state.memory.refused {
-            let limit = state.shared.limits.memory;
-            let answering = state.ran;
-            return EdgeError::OutOfMemory {
-                limit,
-                answering,
-                fault,
-            };
-        }
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::StackOverflow) => EdgeError::StackOverflow { fault },
-            _ => EdgeError::Trap { fault },
-        }
-    }
-
-    fn log_output(&self, store: &Store<EdgeState>) {
-        if !tracing::enabled!(tracing::Level::DEBUG) {
-            return;
-        }
-        let text = store.data().printed.text();
-        if !text.is_empty() {
-            self.inner.prints.log(&text);
-        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::contract::{
 };
 use crate::convert::{Guest, output_names};
 use crate::lower::{error_out, signature_out, status_out, tensors_out};
+use crate::processing::{check_covered, run_calls};
 use crate::state::{EdgeState, HeldModel};
 use crate::{Call, NamedTensors, OpenModel};
 
@@ -65,7 +66,7 @@ fn open(
         Ok(model) => model,
         Err(error) => return Ok((Err(error_out(&error)),)),
     };
-    let handle = state.table.push(HeldModel(model))?;
+    let handle = state.table.push(HeldModel::new(model))?;
     state.held_models += 1;
     Ok((Ok(handle),))
 }
@@ -91,17 +92,17 @@ fn status(
 
 fn version(store: &Store<'_>, (model,): (Resource<HeldModel>,)) -> wasmtime::Result<(i64,)> {
     let model = store.data().table.get(&model)?;
-    Ok((model.0.id().version,))
+    Ok((model.model.id().version,))
 }
 
 fn signature(
     store: &Store<'_>,
     (model, name): (Resource<HeldModel>, WasmStr),
 ) -> wasmtime::Result<(Option<SignatureOut>,)> {
-    let model = &store.data().table.get(&model)?.0;
+    let held = store.data().table.get(&model)?;
     let name = name.to_str(store)?;
-    let signature = model.signatures().get(name.as_ref());
-    Ok((signature.map(|signature| signature_out(signature, model.shape_check())),))
+    let signature = held.signature(&name);
+    Ok((signature.map(|(signature, shapes)| signature_out(signature, shapes)),))
 }
 
 fn signature_defs(
@@ -109,7 +110,7 @@ fn signature_defs(
     (model,): (Resource<HeldModel>,),
 ) -> wasmtime::Result<(Vec<(String, Bytes)>,)> {
     let model = store.data().table.get(&model)?;
-    Ok((model.0.signature_defs().to_vec(),))
+    Ok((model.model.signature_defs().to_vec(),))
 }
 
 type PredictCall = (
@@ -123,24 +124,24 @@ async fn predict(
     mut store: Store<'_>,
     (model, signature_name, inputs, outputs): PredictCall,
 ) -> wasmtime::Result<Answer<Vec<NamedTensorOut>>> {
-    let model = Arc::clone(&store.data().table.get(&model)?.0);
     let signature_name = Guest::of(&store).string(&signature_name)?;
     let outputs = output_names(&mut store, &outputs)?;
-    let inputs = Guest::of(&store).tensors(model.as_ref(), &signature_name, &inputs)?;
+    let held = store.data().table.get(&model)?;
+    let inputs = Guest::of(&store).tensors(held, &signature_name, &inputs)?;
     let call = outputs.and_then(|outputs| {
         let call = Call {
             signature: signature_name,
             inputs: inputs?,
             outputs,
         };
-        check_call(model.as_ref(), &call)?;
+        check_covered(held, &call)?;
         Ok(call)
     });
     let call = match call {
         Ok(call) => call,
         Err(error) => return Ok((refuse(store.data(), &error),)),
     };
-    let result = run(&mut store, model.as_ref(), vec![call]).await;
+    let result = run_calls(&mut store, &model, vec![call]).await;
     Ok((match result {
         Ok(mut lists) => Ok(tensors_out(
             lists.pop().unwrap_or_default(),
@@ -166,7 +167,7 @@ pub(crate) fn check_call(model: &dyn OpenModel, call: &Call) -> Result<()> {
 }
 
 /// Runs a model, for calls that have been checked. The component's own time stands still.
-pub(crate) async fn run(
+pub(crate) async fn run_model(
     store: &mut Store<'_>,
     model: &dyn OpenModel,
     calls: Vec<Call>,

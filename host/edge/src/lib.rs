@@ -40,7 +40,10 @@ mod message;
 mod meter;
 mod models;
 mod prints;
+mod processing;
+mod processor;
 mod response;
+mod sandbox;
 mod services;
 mod slots;
 mod state;
@@ -51,10 +54,13 @@ mod transfer;
 mod wasi;
 
 pub use engine::EdgeEngine;
-pub use error::{EdgeError, EngineError, GuestFault, LoadError};
+pub use error::{EdgeError, EngineError, GuestFault, LoadError, ProcessorError};
 pub use gateway::{Gateway, GrpcRequest, GrpcResponse, RestRequest};
 pub use limits::EdgeLimits;
 pub use models::{BoxFuture, Call, Models, NamedTensors, OpenModel, own_places};
+pub use processor::{
+    Component, Processor, ProcessorOptions, ProcessorStats, Processors, Rights, Usage,
+};
 pub use response::RestResponse;
 pub use services::{
     LogEntry, Management, Outcome, RequestLog, Services, Telemetry, Unlogged, Unmanaged,
@@ -64,3 +70,4 @@ pub use stats::EdgeStats;
 pub use tensorgate_types::{
     LogKind, LoggingConfig, ModelConfig, ModelVersionPolicy as VersionPolicy, Settings,
 };
+pub use wasi::{Directory, Grants};

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
 /// The bounds of the sandbox. `Default` suits a server with some gigabytes of memory.
@@ -119,14 +118,6 @@ impl EdgeLimits {
             return Some("memory must be between 1 MiB and 4 GiB");
         }
         None
-    }
-
-    /// Bytes that one call of a component may hand over to the host.
-    ///
-    /// Small lists become larger on the host's side (a pair of pointers is a `String`), hence the
-    /// extra room: what is legitimate never meets this bound, and what is not is cut off.
-    pub(crate) fn hostcall_bytes(&self) -> usize {
-        self.memory + 256 * KIB
     }
 }
 

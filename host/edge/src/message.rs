@@ -21,6 +21,8 @@ const MAX_CHUNKS: usize = 16 << 10;
 pub(crate) struct Outside {
     /// The message; none for a request over REST.
     message: Option<Bytes>,
+    /// The body of a request over REST, which the component has seen.
+    body: Option<Bytes>,
     held: Vec<Bytes>,
     held_bytes: usize,
 }
@@ -31,6 +33,19 @@ impl Outside {
             message,
             ..Self::default()
         }
+    }
+
+    /// What belongs to a request over REST with this body.
+    pub(crate) fn of_body(body: Bytes) -> Self {
+        Self {
+            body: Some(body),
+            ..Self::default()
+        }
+    }
+
+    /// The body, shared.
+    pub(crate) fn body(&self) -> Option<Bytes> {
+        self.body.clone()
     }
 
     /// Bytes of the message; none when there is no message.

@@ -74,6 +74,11 @@ impl Meter {
         })
     }
 
+    /// Own time up to now.
+    pub(crate) fn spent(&self) -> Duration {
+        Duration::from_nanos(self.spent.load(Relaxed))
+    }
+
     /// Whether the component may go on. Asked at each tick.
     pub(crate) fn check(&self) -> Result<(), Cut> {
         let now = self.now();

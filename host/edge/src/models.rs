@@ -12,6 +12,8 @@ use tensorgate_types::{
     Signatures, Tensor,
 };
 
+use crate::Processor;
+
 /// Tensors by the name that a signature gives them.
 pub type NamedTensors = Vec<(String, Tensor)>;
 
@@ -48,6 +50,12 @@ pub trait OpenModel: Send + Sync + 'static {
 
     /// How far its operator wants shapes to be checked.
     fn shape_check(&self) -> ShapeCheck;
+
+    /// What stands before it, where its team has given it a processor. Asked once, when the model
+    /// is opened.
+    fn processor(&self) -> Option<Processor> {
+        None
+    }
 
     /// Places for the elements of these inputs of a call, one for each, in their order: the hatch
     /// copies them out of a component right after this, and runs the call if all is well. Sizes

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tensorgate_types::{Deadline, Error, LogKind, ModelConfig, Result, Settings};
 
+use crate::Usage;
 use crate::models::{BoxFuture, Models};
 
 /// Everything that a gateway may ask the house for.
@@ -73,6 +74,11 @@ pub struct Outcome {
 pub trait Telemetry: Send + Sync + 'static {
     /// Called once per request, on the request's task: must be quick and must not block.
     fn report(&self, outcome: Outcome);
+
+    /// Called once for each time that a request went through a processor, on the request's task.
+    fn processed(&self, usage: Usage) {
+        let _unread = usage;
+    }
 }
 
 // --- Management ---

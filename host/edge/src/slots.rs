@@ -6,16 +6,17 @@
 //! **Ordering:** first come, first served. **Cancellation:** a caller that goes away leaves the
 //! line, and its slot is free as soon as its store is dropped.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tensorgate_types::Deadline;
-use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
 
 use crate::EdgeError;
 
 #[derive(Debug)]
 pub(crate) struct Slots {
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     slots: usize,
     waiting: AtomicUsize,
     max_waiting: usize,
@@ -27,7 +28,7 @@ struct InLine<'a>(&'a AtomicUsize);
 impl Slots {
     pub(crate) fn new(slots: usize, max_waiting: usize) -> Self {
         Self {
-            permits: Semaphore::new(slots),
+            permits: Arc::new(Semaphore::new(slots)),
             slots,
             waiting: AtomicUsize::new(0),
             max_waiting,
@@ -45,6 +46,25 @@ impl Slots {
         let acquired = match deadline.instant() {
             None => self.permits.acquire().await,
             Some(at) => tokio::time::timeout_at(at.into(), self.permits.acquire())
+                .await
+                .map_err(|_| self.too_late())?,
+        };
+        acquired.map_err(|_| self.too_late())
+    }
+
+    /// As [`take`](Self::take), for somebody who takes the slot along.
+    pub(crate) async fn take_owned(
+        &self,
+        deadline: Deadline,
+    ) -> Result<OwnedSemaphorePermit, EdgeError> {
+        let permits = || Arc::clone(&self.permits);
+        if let Ok(permit) = permits().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _place = self.join_line()?;
+        let acquired = match deadline.instant() {
+            None => permits().acquire_owned().await,
+            Some(at) => tokio::time::timeout_at(at.into(), permits().acquire_owned())
                 .await
                 .map_err(|_| self.too_late())?,
         };

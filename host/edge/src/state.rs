@@ -12,8 +12,8 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::engine::Shared;
 use crate::message::Outside;
 use crate::meter::Meter;
-use crate::wasi::{self, Printed};
-use crate::{OpenModel, Services};
+use crate::wasi::{self, Grants, Printed};
+use crate::{OpenModel, Processor, Services};
 
 /// Entries in the resource table: models, and what the component opens of WASI (streams, timers).
 const MAX_RESOURCES: usize = 256;
@@ -23,7 +23,13 @@ const MAX_RESOURCES: usize = 256;
 const MAX_TABLE_ELEMENTS: usize = crate::engine::TABLE_ELEMENTS;
 
 /// A model that a component holds: what a handle of the WIT resource `model` stands for.
-pub(crate) struct HeldModel(pub(crate) Arc<dyn OpenModel>);
+pub(crate) struct HeldModel {
+    pub(crate) model: Arc<dyn OpenModel>,
+    /// What stood before this version when it was opened.
+    pub(crate) processor: Option<Processor>,
+    /// The version that gave the last answer, where it was another one.
+    pub(crate) answered_by: Option<i64>,
+}
 
 pub(crate) struct EdgeState {
     pub(crate) shared: Arc<Shared>,
@@ -49,6 +55,8 @@ pub(crate) struct EdgeState {
     pub(crate) outside: Outside,
     pub(crate) memory: MemoryUse,
     pub(crate) printed: Printed,
+    /// What WASI shows it of the house.
+    pub(crate) grants: Arc<Grants>,
     /// Made when the component first asks WASI for something. An ordinary request never does, and
     /// seeding random generators for nothing costs as much as a small request.
     wasi: Option<Box<WasiCtx>>,
@@ -82,6 +90,7 @@ impl EdgeState {
             logged: false,
             outside: Outside::default(),
             printed: Printed::default(),
+            grants: Arc::default(),
             wasi: None,
         }
     }
@@ -100,7 +109,7 @@ impl WasiView for EdgeState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let ctx = self
             .wasi
-            .get_or_insert_with(|| Box::new(wasi::context(&self.printed)));
+            .get_or_insert_with(|| Box::new(wasi::context(&self.printed, &self.grants)));
         WasiCtxView {
             ctx,
             table: &mut self.table,
@@ -112,10 +121,17 @@ impl WasiView for EdgeState {
 #[derive(Debug, Default)]
 pub(crate) struct MemoryUse {
     bytes: usize,
-    limit: usize,
+    pub(crate) limit: usize,
     table_elements: usize,
     /// It asked for more than it may have: if it traps now, this is why.
     pub(crate) refused: bool,
+}
+
+impl MemoryUse {
+    /// What it has now, which is the most that it had.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 impl ResourceLimiter for MemoryUse {

@@ -2,19 +2,17 @@
 //! the message of a gRPC call, outputs stay with the host, and the component deals in their
 //! places and numbers.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use tensorgate_types::{Error, Result};
 use wasmtime::component::Linker;
 
 use crate::Call;
-use crate::OpenModel;
 use crate::contract::transfer::{OutputOut, RangeIn, RunIn};
 use crate::convert::Guest;
-use crate::inference::{self, Answer, Store, check_call, refuse};
+use crate::inference::{Answer, Store, refuse};
 use crate::lower::{error_out, outputs_out};
-use crate::state::EdgeState;
+use crate::processing::{check_covered, run_calls};
+use crate::state::{EdgeState, HeldModel};
 
 const INTERFACE: &str = "tensorgate:serving/transfer@0.1.0";
 
@@ -53,20 +51,20 @@ async fn run(
     mut store: Store<'_>,
     (model, calls, hold_from): RunIn,
 ) -> wasmtime::Result<Answer<Vec<Vec<OutputOut>>>> {
-    let model = Arc::clone(&store.data().table.get(&model)?.0);
-    let calls = Guest::of(&store).calls(model.as_ref(), &calls)?;
-    let calls = match calls.and_then(|calls| fitting(model.as_ref(), calls)) {
+    let held = store.data().table.get(&model)?;
+    let calls = Guest::of(&store).calls(held, &calls)?;
+    let calls = match calls.and_then(|calls| fitting(held, calls)) {
         Ok(calls) => calls,
         Err(error) => return Ok((refuse(store.data(), &error),)),
     };
-    let result = inference::run(&mut store, model.as_ref(), calls).await;
+    let result = run_calls(&mut store, &model, calls).await;
     let outputs = result.and_then(|lists| outputs_out(lists, hold_from, store.data_mut()));
     Ok((outputs.map_err(|error| error_out(&error)),))
 }
 
-fn fitting(model: &dyn OpenModel, calls: Vec<Call>) -> Result<Vec<Call>> {
+fn fitting(held: &HeldModel, calls: Vec<Call>) -> Result<Vec<Call>> {
     for call in &calls {
-        check_call(model, call)?;
+        check_covered(held, call)?;
     }
     Ok(calls)
 }

@@ -2,11 +2,13 @@
 //!
 //! Components from Rust, Python and JavaScript import files and sockets that they never use, so
 //! everything is linked. At run time there are no files, no network, no environment, no arguments
-//! and no standard input. Random numbers are real: hash maps are seeded with them. Clocks are
+//! and no standard input, except what an operator has granted ([`Grants`]). Random numbers are real: hash maps are seeded with them. Clocks are
 //! coarse, which is enough to take a time and too little to time the host's caches.
 //!
 //! What a component prints is kept up to a few KiB, for the log and for the error of a trap.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,7 +16,8 @@ use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, async_trait};
+use wasmtime_wasi::sockets::SocketAddrUse;
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, async_trait};
 
 /// Bytes of the last output that are kept: a panic's message with its location.
 const KEPT_OUTPUT: usize = 4 << 10;
@@ -28,16 +31,78 @@ const MAX_RANDOM: u64 = 64 << 10;
 /// The resolution of both clocks.
 const CLOCK_STEP: Duration = Duration::from_millis(1);
 
-/// A context that allows nothing, with this for standard output and error.
-pub(crate) fn context(printed: &Printed) -> WasiCtx {
-    // What is not named here is denied already: files, variables, arguments, standard input.
-    WasiCtx::builder()
+/// What a component may see of the house. By default nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Grants {
+    /// Environment variables, by name.
+    pub environment: Vec<(String, String)>,
+    /// Directories of the house.
+    pub directories: Vec<Directory>,
+    /// Addresses that it may connect to by TCP; none means no network. There is no look-up of
+    /// names.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// A directory that a component may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Where it is.
+    pub host: PathBuf,
+    /// What it is called inside.
+    pub guest: String,
+    /// Whether files may be written there.
+    pub writable: bool,
+}
+
+impl Grants {
+    /// Why they cannot be given, where they cannot: a directory that is not there.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.directories.iter().find_map(|directory| {
+            let host = directory.host.display();
+            match std::fs::metadata(&directory.host) {
+                Ok(found) if found.is_dir() => None,
+                Ok(_) => Some(format!("{host} is granted to it and is no directory")),
+                Err(error) => Some(format!("{host} is granted to it: {error}")),
+            }
+        })
+    }
+}
+
+/// A context that allows what is granted, with this for standard output and error.
+pub(crate) fn context(printed: &Printed, grants: &Grants) -> WasiCtx {
+    // What is not named here is denied already: arguments, standard input.
+    let mut context = WasiCtx::builder();
+    for (name, value) in &grants.environment {
+        context.env(name, value);
+    }
+    for directory in &grants.directories {
+        let rights = if directory.writable {
+            FsPerms::ReadWrite
+        } else {
+            FsPerms::ReadOnly
+        };
+        // It was there when the component was loaded; one that has gone is not seen.
+        if let Err(error) = context.preopened_dir(&directory.host, &directory.guest, rights) {
+            tracing::debug!("{} is not there: {error}", directory.host.display());
+        }
+    }
+    if !grants.addresses.is_empty() {
+        let addresses = grants.addresses.clone();
+        context.socket_addr_check(move |address, usage| {
+            let granted =
+                matches!(usage, SocketAddrUse::TcpConnect) && addresses.contains(&address);
+            // To connect, a socket is bound to any address of this side first.
+            let own = matches!(usage, SocketAddrUse::TcpBind) && address.port() == 0;
+            Box::pin(std::future::ready(granted || own))
+        });
+    }
+    context
         .stdout(printed.clone())
         .stderr(printed.clone())
         .wall_clock(CoarseWallClock)
         .monotonic_clock(CoarseMonotonicClock(Instant::now()))
         .max_random_size(MAX_RANDOM)
-        .allow_tcp(false)
+        .allow_tcp(!grants.addresses.is_empty())
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .build()

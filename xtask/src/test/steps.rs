@@ -112,10 +112,9 @@ fn clippy_guests(repo: &Repo) -> Result<()> {
     command.args(["clippy", "--profile", "guest", "--target", WASM_TARGET]);
     command.args(["--lib", "--examples"]);
     command.arg("--target-dir").arg(guests::target(repo));
-    for package in guests::COMPONENTS {
+    for package in guests::COMPONENTS.iter().chain(guests::TEST_PROGRAMS) {
         command.args(["--package", package]);
     }
-    command.args(["--package", guests::TEST_PROGRAMS]);
     process::run(command.args(["--", "--deny", "warnings"]))
 }
 

@@ -32,7 +32,6 @@ pub(super) fn one(
         ExampleRequest::decode(&mut source).map_err(|fault| fault.into_error(type_name))?;
     let spec = request.spec.ok_or_else(missing_spec)?;
     let model = open(services, &spec.model(), outcome)?;
-    let version = model.version();
     let name = spec.signature();
     let plan = Plan::find(&model, name, method, services.settings())?;
     name.clone_into(&mut outcome.signature);
@@ -41,6 +40,8 @@ pub(super) fn one(
     let result = infer(&model, &[plan], &examples)?
         .pop()
         .ok_or_else(|| Error::internal("one plan gave no answer"))?;
+    let version = model.answered_by();
+    outcome.version = Some(version);
 
     let mut answer = Writer::default();
     put_bytes(answer.bytes(), 1, &encode(&result));
@@ -68,8 +69,6 @@ pub(super) fn several(
     let first = request.tasks.first().map(|task| &task.spec);
     let spec = first.cloned().unwrap_or_default();
     let model = open(services, &spec.model(), outcome)?;
-    let version = model.version();
-
     let settings = services.settings();
     let mut seen = BTreeSet::new();
     let mut plans = Vec::with_capacity(request.tasks.len());
@@ -108,6 +107,8 @@ pub(super) fn several(
     let examples = request.input.into_examples(&mut source)?;
     outcome.rows = examples.len() as u64;
     let results = infer(&model, &plans, &examples)?;
+    let version = model.answered_by();
+    outcome.version = Some(version);
 
     let mut answer = Writer::default();
     for (task, result) in request.tasks.iter().zip(&results) {

@@ -12,6 +12,7 @@ use tensorgate_types::{
 use super::source::Source;
 use super::write::{put_bytes, put_spec, put_text};
 use super::{missing_spec, open};
+use crate::described::signature_defs;
 use crate::inference::{Inference, Model, Range};
 use crate::outcome::Outcome;
 use crate::services::{Chunk, Message, Services};
@@ -69,9 +70,10 @@ pub(super) fn metadata(
     let model = open(inference, &spec, outcome)?;
     let version = model.version();
 
-    // As the exporter wrote them: nothing that this build does not know is lost.
+    // As the exporter wrote them, where no processor covers them: nothing that this build does not
+    // know is lost.
     let mut map = Vec::new();
-    for (name, def) in model.signature_defs() {
+    for (name, def) in signature_defs(&model) {
         let mut entry = Vec::new();
         put_bytes(&mut entry, 1, name.as_bytes());
         put_bytes(&mut entry, 2, &def);

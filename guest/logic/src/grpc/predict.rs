@@ -27,7 +27,6 @@ pub(super) fn predict(
         .map_err(|fault| fault.into_error(PredictRequest::NAME))?;
     let spec = request.spec.as_ref().ok_or_else(missing_spec)?;
     let model = open(services, &spec.model(), outcome)?;
-    let version = model.version();
     let name = spec.signature();
     let (signature, shapes) = model.signature(name).ok_or_else(|| {
         Error::failed_precondition(format!("Serving signature key \"{name}\" not found."))
@@ -61,6 +60,8 @@ pub(super) fn predict(
         .run(&[call], hold_from)?
         .pop()
         .ok_or_else(|| Error::internal("Predict internal error"))?;
+    let version = model.answered_by();
+    outcome.version = Some(version);
 
     let mut answer = Answer::default();
     for output in outputs {

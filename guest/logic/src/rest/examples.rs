@@ -44,8 +44,11 @@ pub(super) fn answer(
         },
     };
     let answers = infer(&model, &[plan], &examples)?;
+    let version = model.answered_by();
+    outcome.version = Some(version);
     let written = write_answer(&answers)?;
     if let (Some(request), [answer]) = (logged, &answers[..]) {
+        let asked = Asked { version, ..asked };
         log::answer(services, asked, method, request, answer);
     }
     Ok(written)

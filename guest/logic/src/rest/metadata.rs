@@ -1,4 +1,5 @@
-//! What a model's exporter says of its signatures, in protobuf's JSON.
+//! What a model's exporter says of its signatures, or a processor that covers them, in protobuf's
+//! JSON.
 //!
 //! Fields have the names of the .proto files and stand in their order, members of a oneof behind
 //! the others; fields with default values are printed, absent messages are not.
@@ -11,6 +12,7 @@ use tensorgate_types::{DType, Error, ModelSpec, Result};
 use super::Outcome;
 use super::printer::Printer;
 use super::type_spec::print_type_spec;
+use crate::described::signature_defs;
 use crate::inference::{Inference, Model};
 use crate::json::{base64, decimal};
 
@@ -22,8 +24,7 @@ pub(super) fn metadata(
     let model = inference.open(spec)?;
     let version = model.version();
     outcome.version = Some(version);
-    let mut signatures = model
-        .signature_defs()
+    let signatures = signature_defs(&model)
         .into_iter()
         .map(|(name, bytes)| {
             let def = SignatureDef::decode(&*bytes).map_err(|error| {
@@ -32,7 +33,6 @@ pub(super) fn metadata(
             Ok((name, def))
         })
         .collect::<Result<Vec<_>>>()?;
-    signatures.sort_by(|a, b| a.0.cmp(&b.0));
 
     let model_spec = Printer::message(|p| {
         p.name("name").string(&spec.name);

@@ -27,10 +27,41 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// Path and query as they were sent.
     pub path: &'a str,
-    /// Headers with lower-case names; `origin` is the only one that matters here.
+    /// Headers with lower-case names: `origin`, `content-type` and `accept` matter here.
     pub headers: &'a [(String, String)],
     /// The body.
     pub body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// The header of this name.
+    fn header(&self, name: &str) -> Option<&'a str> {
+        let mut headers = self.headers.iter();
+        headers.find_map(|(known, value)| (known == name).then_some(value.as_str()))
+    }
+
+    /// The value of this name in the query, decoded.
+    fn query(&self, name: &str) -> Option<String> {
+        let (_, query) = self.path.split_once('?')?;
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find_map(|(known, value)| (known == name).then(|| route::percent_decode(value)))
+    }
+}
+
+/// What an answer carries.
+#[derive(Debug)]
+struct Content {
+    content_type: String,
+    bytes: Vec<u8>,
+}
+
+impl Content {
+    fn json(bytes: Vec<u8>) -> Self {
+        Self {
+            content_type: "application/json".to_owned(),
+            bytes,
+        }
+    }
 }
 
 /// A response, whole.
@@ -74,9 +105,9 @@ pub fn handle(request: &Request<'_>, services: &impl Services) -> (Response, Out
     }
     let answer = route::route(request.method, path)
         .map_err(|error| error.into_error(request))
-        .and_then(|route| dispatch(&route, request.body, services, &mut outcome));
+        .and_then(|route| dispatch(&route, request, services, &mut outcome));
     let response = match answer {
-        Ok(body) => Response::new(200, "application/json", body),
+        Ok(content) => Response::new(200, &content.content_type, content.bytes),
         Err(error) => {
             outcome.code = error.code().number();
             error_response(&error)
@@ -87,20 +118,21 @@ pub fn handle(request: &Request<'_>, services: &impl Services) -> (Response, Out
 
 fn dispatch(
     route: &Route,
-    body: &[u8],
+    request: &Request<'_>,
     services: &impl Services,
     outcome: &mut Outcome,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Content, Error> {
     outcome.model.clone_from(&route.spec.name);
     outcome.api = route.api.name();
-    let spec = &route.spec;
-    match route.api {
-        Api::Predict => predict::predict(spec, body, services, outcome),
+    let (spec, body) = (&route.spec, request.body);
+    let json = match route.api {
+        Api::Predict => return predict::predict(spec, request, services, outcome),
         Api::Classify => examples::answer(Method::Classify, spec, body, services, outcome),
         Api::Regress => examples::answer(Method::Regress, spec, body, services, outcome),
         Api::Status => status::status(spec, services),
         Api::Metadata => metadata::metadata(spec, services, outcome),
-    }
+    };
+    json.map(Content::json)
 }
 
 /// The body of every error.

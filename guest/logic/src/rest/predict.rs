@@ -1,25 +1,26 @@
-//! `:predict`.
+//! `:predict`: JSON, or a body that a processor takes as it comes.
 
 use std::rc::Rc;
 
 use tensorgate_types::{
-    Error, InputView, ModelSpec, Result, ShapeCheck, Signature, validate_inputs,
+    DEFAULT_SIGNATURE, Error, InputView, ModelSpec, Result, ShapeCheck, Signature, validate_inputs,
 };
 
-use super::Outcome;
 use super::log::{self, Asked};
+use super::{Content, Outcome, Request};
 use crate::grpc::check_method;
-use crate::inference::{Input, Model};
-use crate::request::{SignatureSource, check_envelope, parse_predict};
+use crate::inference::{Input, Model, Reply};
+use crate::request::{Format, SignatureSource, check_envelope, parse_predict};
 use crate::response::write_outputs;
 use crate::services::Services;
 
 pub(super) fn predict(
     spec: &ModelSpec,
-    body: &[u8],
+    request: &Request<'_>,
     services: &impl Services,
     outcome: &mut Outcome,
-) -> Result<Vec<u8>> {
+) -> Result<Content> {
+    let body = request.body;
     // Opened before the body is read, because the signature tells what the numbers become; but a
     // bad body is the answer even where there is no such model.
     let model = match services.open(spec) {
@@ -31,32 +32,92 @@ pub(super) fn predict(
     };
     let version = model.version();
     outcome.version = Some(version);
+    if let Some(raw) = Raw::of(request, &model) {
+        return raw.answer(&model, outcome);
+    }
     let mut signatures = Cache {
         model: &model,
         found: Vec::new(),
     };
-    let request = parse_predict(body, &mut signatures)?;
-    let signature = signatures.signature(&request.signature_name)?;
+    let asked = parse_predict(body, &mut signatures)?;
+    let signature = signatures.signature(&asked.signature_name)?;
     check_method(&signature.0, services.settings())?;
-    let inputs: Vec<Input<'_>> = request
-        .inputs
-        .iter()
-        .map(|input| input.as_input())
-        .collect();
+    let inputs: Vec<Input<'_>> = asked.inputs.iter().map(|input| input.as_input()).collect();
     validate(&signature, &inputs)?;
-    outcome.signature.clone_from(&request.signature_name);
+    outcome.signature.clone_from(&asked.signature_name);
     outcome.rows = inputs.first().map_or(1, |input| {
         input.shape.first().map_or(1, |rows| rows.unsigned_abs())
     });
-    let outputs = model.predict(&request.signature_name, &inputs)?;
-    let written = write_outputs(&outputs, request.format)?;
-    let asked = Asked {
+    let outputs = model.predict(&asked.signature_name, &inputs)?;
+    let written = write_outputs(&outputs, asked.format)?;
+    let version = model.answered_by();
+    outcome.version = Some(version);
+    let who = Asked {
         spec,
         version,
-        signature: &request.signature_name,
+        signature: &asked.signature_name,
     };
-    log::predict(services, asked, &request, outputs);
-    Ok(written)
+    log::predict(services, who, &asked, outputs);
+    Ok(Content::json(written))
+}
+
+/// A body that goes to the model's processor as it came.
+struct Raw<'a> {
+    signature: String,
+    content_type: &'a str,
+    accept: Option<&'a str>,
+}
+
+impl<'a> Raw<'a> {
+    /// If the processor has declared the body's content type. Every other body is JSON, whatever
+    /// its headers say: `curl -d` calls it a form.
+    fn of(request: &Request<'a>, model: &impl Model) -> Option<Self> {
+        let content_type = request.header("content-type")?;
+        let signature = match request.query("signature_name") {
+            None => DEFAULT_SIGNATURE.to_owned(),
+            Some(name) => name,
+        };
+        let declared = model.content_types(&signature);
+        let is_declared = declared
+            .iter()
+            .any(|declared| media_type_fits(declared, content_type));
+        is_declared.then_some(Self {
+            signature,
+            content_type,
+            accept: request.header("accept"),
+        })
+    }
+
+    fn answer(self, model: &impl Model, outcome: &mut Outcome) -> Result<Content> {
+        outcome.signature.clone_from(&self.signature);
+        outcome.rows = 1;
+        let reply = model.run_body(&self.signature, self.content_type, self.accept)?;
+        outcome.version = Some(model.answered_by());
+        match reply {
+            Reply::Body {
+                content_type,
+                bytes,
+            } => Ok(Content {
+                content_type,
+                bytes,
+            }),
+            Reply::Tensors(outputs) => {
+                let written = write_outputs(&outputs, Format::Columnar)?;
+                Ok(Content::json(written))
+            }
+        }
+    }
+}
+
+/// Whether a body's content type, with its parameters, is of a declared one.
+fn media_type_fits(declared: &str, content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    match declared.strip_suffix('*') {
+        Some(kind) => essence
+            .get(..kind.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(kind)),
+        None => essence.eq_ignore_ascii_case(declared),
+    }
 }
 
 fn validate(signature: &(Signature, ShapeCheck), inputs: &[Input<'_>]) -> Result<()> {
@@ -89,5 +150,32 @@ impl<M: Model> SignatureSource for Cache<'_, M> {
         })?;
         self.found.push((name.to_owned(), Rc::clone(&signature)));
         Ok(signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_types_fit_without_their_parameters_and_in_any_case() {
+        for (declared, content_type) in [
+            ("image/jpeg", "image/jpeg"),
+            ("image/jpeg", "Image/JPEG"),
+            ("text/csv", "text/csv; charset=utf-8"),
+            ("image/*", "image/png"),
+            ("image/*", "IMAGE/webp;q=1"),
+        ] {
+            assert!(media_type_fits(declared, content_type), "{content_type}");
+        }
+        for (declared, content_type) in [
+            ("image/jpeg", "image/jpeg2000"),
+            ("image/*", "imagex/png"),
+            ("image/*", "text/image/png"),
+            ("text/csv", ""),
+            ("text/csv", "application/json"),
+        ] {
+            assert!(!media_type_fits(declared, content_type), "{content_type}");
+        }
     }
 }

@@ -12,8 +12,10 @@ fn every_program_is_run_by_something() {
     for folder in ["tests/sandbox", "examples"] {
         read_sources(&here.join(folder), &mut sources);
     }
-    let mut programs: Vec<String> = fs::read_dir(root().join("tests/programs/examples"))
-        .expect("the programs")
+    let folders = ["tests/programs/examples", "tests/processors/examples"];
+    let mut programs: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(root().join(folder)).expect("the programs"))
         .map(|entry| entry.expect("a program").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))

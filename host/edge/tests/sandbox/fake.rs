@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tensorgate_edge::{
-    BoxFuture, Call, LogEntry, Management, Models, NamedTensors, OpenModel, Outcome, RequestLog,
-    Services, Telemetry,
+    BoxFuture, Call, LogEntry, Management, Models, NamedTensors, OpenModel, Outcome, Processor,
+    RequestLog, Services, Telemetry, Usage,
 };
 use tensorgate_types::{
     DType, Deadline, Error, ErrorCode, ModelConfig, ModelSpec, ModelVersionStatus, PREDICT_METHOD,
@@ -33,6 +33,10 @@ struct Inner {
     /// How often somebody asked whether to write a request down.
     draws: AtomicUsize,
     entries: Mutex<Vec<LogEntry>>,
+    /// What stands before the model, once a test has given it something.
+    processor: Mutex<Option<Processor>>,
+    /// What requests used of it.
+    usages: Mutex<Vec<Usage>>,
 }
 
 impl Fake {
@@ -64,7 +68,26 @@ impl Fake {
             reloads: Mutex::default(),
             draws: AtomicUsize::new(0),
             entries: Mutex::default(),
+            processor: Mutex::default(),
+            usages: Mutex::default(),
         }))
+    }
+
+    /// Puts a processor before the model, for requests that come from now on.
+    pub(crate) fn put_before(&self, processor: Processor) {
+        *self.0.processor.lock().expect("no panic") = Some(processor);
+    }
+
+    pub(crate) fn id(&self) -> &ServableId {
+        &self.0.id
+    }
+
+    pub(crate) fn signatures(&self) -> &Signatures {
+        &self.0.signatures
+    }
+
+    pub(crate) fn usages(&self) -> Vec<Usage> {
+        self.0.usages.lock().expect("no panic").clone()
     }
 
     pub(crate) fn let_run(&self, runs: usize) {
@@ -157,6 +180,10 @@ impl Telemetry for Fake {
     fn report(&self, outcome: Outcome) {
         self.0.reports.lock().expect("no panic").push(outcome);
     }
+
+    fn processed(&self, usage: Usage) {
+        self.0.usages.lock().expect("no panic").push(usage);
+    }
 }
 
 impl Management for Fake {
@@ -206,6 +233,10 @@ impl OpenModel for Opened {
 
     fn shape_check(&self) -> ShapeCheck {
         ShapeCheck::Lenient
+    }
+
+    fn processor(&self) -> Option<Processor> {
+        self.0.processor.lock().expect("no panic").clone()
     }
 
     fn run(

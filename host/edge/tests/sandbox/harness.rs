@@ -51,6 +51,15 @@ pub(crate) fn program(name: &str) -> Bytes {
     }
 }
 
+/// The gateway of this house, as the server has it built in.
+pub(crate) fn gateway_component() -> Bytes {
+    let path = root().join("target/guests/wasm32-wasip2/guest/tensorgate_gateway.wasm");
+    match std::fs::read(&path) {
+        Ok(wasm) => wasm.into(),
+        Err(error) => panic!("{}: {error}; run `cargo xtask guests`", path.display()),
+    }
+}
+
 pub(crate) async fn load(
     engine: &EdgeEngine,
     wasm: Bytes,

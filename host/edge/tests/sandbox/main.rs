@@ -1,6 +1,6 @@
 //! Programs in the sandbox, good ones and hostile ones, against fake models.
 //!
-//! The programs are in `tests/programs/examples`; `cargo xtask guests` builds them. Tests run on
+//! The programs are in `tests/programs/examples`, processors in `tests/processors/examples`; `cargo xtask guests` builds them. Tests run on
 //! one thread each where they can: a hostile program then has the very thread that ordinary
 //! requests need.
 
@@ -14,4 +14,5 @@ mod hostile;
 mod lies;
 mod loading;
 mod ordinary;
+mod processors;
 mod waiting;
