@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let others = [
         "serving/config.proto",
         "serving/platform.proto",
+        "serving/processors.proto",
         "tensorflow/core.proto",
         "tensorflow/struct.proto",
         "tensorflow/session.proto",

@@ -38,6 +38,16 @@ pub mod tensorflow {
     }
 }
 
+/// This project's own configuration.
+#[expect(
+    missing_docs,
+    reason = "generated; the .proto files have the documentation"
+)]
+#[allow(clippy::allow_attributes, unreachable_pub, reason = "generated")]
+pub mod tensorgate {
+    include!(concat!(env!("OUT_DIR"), "/tensorgate.rs"));
+}
+
 /// A serialized `google.protobuf.FileDescriptorSet`: the services of the gRPC API, and every file
 /// that they need, under the names that the original has for them. For reflection.
 #[cfg(feature = "descriptors")]
@@ -67,6 +77,16 @@ pub mod config {
     /// The position and the reason, when `text` is not one.
     pub fn parse_monitoring_config(text: &str) -> Result<MonitoringConfig, String> {
         parse_text("tensorflow.serving.MonitoringConfig", text)
+    }
+
+    /// Parses a `tensorgate.ProcessorConfig` in protobuf text format.
+    ///
+    /// # Errors
+    /// The position and the reason, when `text` is not one.
+    pub fn parse_processor_config(
+        text: &str,
+    ) -> Result<crate::tensorgate::ProcessorConfig, String> {
+        parse_text("tensorgate.ProcessorConfig", text)
     }
 
     /// Parses a `tensorflow.ConfigProto` in protobuf text format.

@@ -2,6 +2,7 @@
 //! wiring; it knows neither how a flag is written nor what is done with it.
 
 mod model_batching;
+mod processors;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -88,6 +89,7 @@ impl StrictShapes {
 }
 
 pub(crate) use model_batching::ModelBatching;
+pub(crate) use processors::{OneProcessor, ProcessorConfig};
 pub(crate) use workers::{
     ModelSessions, ModelWorkers, OneModelSession, WorkerDevice, WorkerOptions, Workers,
 };
@@ -228,6 +230,8 @@ pub struct ServeOptions {
     pub liblitert: Option<PathBuf>,
     pub gateway_component: Option<PathBuf>,
     pub cache_dir: Option<PathBuf>,
+    pub processor_config_file: Option<PathBuf>,
+    pub processor_threads: usize,
     pub sandbox_slots: usize,
     pub sandbox_max_waiting: usize,
     pub sandbox_memory_bytes: usize,
@@ -317,6 +321,8 @@ impl Default for ServeOptions {
             liblitert: None,
             gateway_component: None,
             cache_dir: None,
+            processor_config_file: None,
+            processor_threads: 0,
             sandbox_slots: 128,
             sandbox_max_waiting: 1024,
             sandbox_memory_bytes: 512 << 20,

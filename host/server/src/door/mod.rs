@@ -60,6 +60,8 @@ pub(crate) use status::{
     DeviceView, ProcessView, StatusReport, VersionView, WorkerModelView, WorkerView, tables,
 };
 pub(crate) use terms::Terms;
+#[cfg(test)]
+pub(crate) use terms::Timing;
 pub(crate) use tls::acceptor as tls_acceptor;
 pub(crate) use tls_failures::Tls;
 

@@ -13,7 +13,8 @@ use tensorgate_types::{Deadline, Error};
 use super::body::Limits;
 use super::budget::{Budget, Reserved};
 use super::fault::Fault;
-use super::{Door, Handler, Terms, body, cors, log, model, request_id, terms};
+use super::terms::{self, Timing};
+use super::{Door, Handler, Terms, body, cors, log, model, request_id};
 
 /// The headers that the component gets: what says something about the body or the answer.
 const PASSED_ON: [HeaderName; 2] = [header::CONTENT_TYPE, header::ACCEPT];
@@ -29,12 +30,17 @@ pub(super) async fn handle<H: Handler>(
         return page;
     }
     let id = request_id::of(request.headers());
-    let mut response = match door.unless_cut(answer(&door, request, &id)).await {
+    let timing = Timing::of(request.headers());
+    let answered = answer(&door, request, &id, timing.clone());
+    let mut response = match door.unless_cut(answered).await {
         Ok(answered) => answered.unwrap_or_else(Fault::into_response),
         Err(error) => Fault::from(&error).into_response(),
     };
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, id);
+    if let Some(timing) = timing {
+        timing.put(headers);
+    }
     if door.options.cors {
         cors::allow(headers);
     }
@@ -45,6 +51,7 @@ async fn answer<H: Handler>(
     door: &Door<H>,
     request: axum::extract::Request,
     id: &HeaderValue,
+    timing: Option<Timing>,
 ) -> Result<Response, Fault> {
     let (parts, body) = request.into_parts();
     if !is_api(parts.uri.path()) {
@@ -89,7 +96,12 @@ async fn answer<H: Handler>(
         headers: passed_on(&parts.headers),
         body: held.bytes.clone(),
     };
-    match handler.handle(request, Terms { deadline, priority }).await {
+    let terms = Terms {
+        deadline,
+        priority,
+        timing,
+    };
+    match handler.handle(request, terms).await {
         Ok(response) => {
             // The request's bytes are done with; what is held from now on is the answer.
             drop(held);

@@ -1,17 +1,54 @@
-//! On what terms a request is handled: until when, and how urgently. Both are in headers, so the
-//! door reads them.
+//! On what terms a request is handled: until when, how urgently, and whether its client wants to
+//! know what took how long. All are in headers, so the door reads them.
 
-use http::HeaderMap;
+use std::sync::{Arc, OnceLock};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tensorgate_types::{Deadline, Error, Priority, Result};
 
 /// The header of HTTP requests, and the metadata of gRPC calls, that says how urgent one is.
 const PRIORITY: &str = "x-tensorgate-priority";
 
+/// The header, or the metadata, by which a client asks for times. Any value will do.
+const TIMING: &str = "x-tensorgate-timing";
+
+/// Where it gets them (W3C Server Timing).
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
 /// Until when a request is worth an answer, and how urgent it is against others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Terms {
     pub(crate) deadline: Deadline,
     pub(crate) priority: Priority,
+    /// Where to say what took how long, if anybody wants to know.
+    pub(crate) timing: Option<Timing>,
+}
+
+/// What took how long, once that is known: the value of a `Server-Timing` header.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Timing(Arc<OnceLock<String>>);
+
+impl Timing {
+    /// For a client that asks for it.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        headers.contains_key(TIMING).then(Self::default)
+    }
+
+    /// Says it. Only the first word counts.
+    pub(crate) fn say(&self, text: String) {
+        let _ = self.0.set(text);
+    }
+
+    /// Puts what was said into an answer.
+    pub(crate) fn put(&self, headers: &mut HeaderMap) {
+        let value = self
+            .0
+            .get()
+            .map(|text| HeaderValue::try_from(text.as_str()));
+        if let Some(Ok(value)) = value {
+            headers.insert(SERVER_TIMING, value);
+        }
+    }
 }
 
 /// How urgent a request is; normal, when it does not say.

@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 use tensorgate_core::{
     Catalog, CatalogOptions, Manager, ManagerOptions, ModelReadiness, Readiness,
 };
-use tensorgate_edge::{EdgeEngine, Gateway, Management, Services, Settings};
+use tensorgate_edge::{EdgeEngine, Gateway, Management, Models, Services, Settings};
 use tensorgate_engine::{RunPool, RunPoolOptions};
 use tensorgate_tensorflow::Tracer;
 use tensorgate_types::{Error, ErrorCode};
 
 use crate::metrics::{
-    BatchObserver, Metrics, watch_belt, watch_run_pool, watch_sandbox, watch_sessions, watch_shelf,
-    watch_workers,
+    BatchObserver, Metrics, watch_belt, watch_processors, watch_run_pool, watch_sandbox,
+    watch_sessions, watch_shelf, watch_workers,
 };
-use crate::options::ServeOptions;
+use crate::options::{ProcessorConfig, ServeOptions};
 use crate::profiler::Profiler;
 use crate::request_log::RequestLogs;
 use crate::warmup::{WarmUp, WarmingFactory};
 use crate::wiring::{
-    Batching, EdgeHandler, Manageable, MeasuredModel, ModelFactory, Outcomes, Press, Reloader,
-    Reports, Served, ServedModel, Shelf, load_gateway, logging, sandbox,
+    Batching, Desk, EdgeHandler, Manageable, MeasuredModel, ModelFactory, Outcomes, Press,
+    Reloader, Reports, Served, ServedModel, Shelf, load_gateway, logging, sandbox,
 };
 
 /// The rooms, connected.
@@ -48,8 +48,7 @@ impl House {
     /// Opens the library and compiles the component; models are being loaded when this returns.
     pub(super) async fn build(
         options: &ServeOptions,
-        served: Served,
-        batching: Option<Batching>,
+        (served, batching, processors): (Served, Option<Batching>, ProcessorConfig),
         metrics: &Arc<Metrics>,
         started: Instant,
     ) -> Result<Self, Error> {
@@ -59,7 +58,8 @@ impl House {
         let press = press(&pool, batching.as_ref(), threads.batch, metrics)?;
         let counted = Arc::clone(metrics);
         let (asked, waiting) = (threads.sum(), threads.may_wait());
-        let factory = ModelFactory::new(options, batching, counted, asked, waiting)?;
+        let desk = Desk::new(options, processors);
+        let factory = ModelFactory::new(options, batching, desk.clone(), counted, asked, waiting)?;
         let tracer = tracer(options, &factory);
         if let Some(workers) = factory.workers() {
             watch_workers(&metrics.registry, workers);
@@ -75,6 +75,7 @@ impl House {
             .map_err(|error| Error::internal("cannot start loading").with_source(error))?;
         let engine = sandbox(options)?;
         watch_rooms(metrics, &manager, &pool, &engine);
+        watch_processors(&metrics.registry, &desk);
         watch_belt(&metrics.registry, &press);
         watch_sessions(&metrics.registry, copied);
         start_blocking_threads().await;
@@ -85,14 +86,10 @@ impl House {
         let Served { models, text } = served;
         let names = names(options, &models);
         let entries = models.iter().map(|model| model.entry.clone()).collect();
-        let shelf = Shelf::new(
-            manager.clone(),
-            press.clone(),
-            options.strict_shapes.clone(),
-            options.model_limits.clone(),
-        );
+        let shelf = shelf(options, &manager, &press);
         let manageable = Arc::new(Manageable::new(Arc::clone(metrics)));
-        let mut services = Services::new(Arc::new(shelf), Arc::new(Reports));
+        desk.open(Arc::clone(&shelf));
+        let mut services = Services::new(shelf, Arc::new(Reports));
         services.request_log = Arc::new(request_logs.clone());
         services.management = Arc::clone(&manageable) as Arc<dyn Management>;
         services.settings = settings(options);
@@ -300,6 +297,20 @@ fn names(options: &ServeOptions, models: &[ServedModel]) -> Vec<String> {
         tracing::warn!("--strict_shapes names the model {name}, which is not served");
     }
     names
+}
+
+/// What components may open.
+fn shelf(
+    options: &ServeOptions,
+    manager: &Manager<MeasuredModel>,
+    press: &Press,
+) -> Arc<dyn Models> {
+    Arc::new(Shelf::new(
+        manager.clone(),
+        press.clone(),
+        options.strict_shapes.clone(),
+        options.model_limits.clone(),
+    ))
 }
 
 /// Makes the request logs that the models ask for: what is wrong with them is said before anything

@@ -21,10 +21,10 @@ use tensorgate_types::Error;
 use crate::door::{self, Door, DoorOptions};
 use crate::logging;
 use crate::metrics::{Metrics, MetricsPage, metrics_path, watch_budget};
-use crate::options::{Manner, ServeOptions};
+use crate::options::{Manner, ProcessorConfig, ServeOptions};
 use crate::wiring::{
-    Away, Batching, Served, ServedError, check_thread_pools, library_version, served_models,
-    with_platform,
+    Away, Batching, Served, ServedError, check_thread_pools, library_version, processor_config,
+    served_models, with_platform,
 };
 
 use house::House;
@@ -50,9 +50,10 @@ pub(crate) fn run(options: &ServeOptions, manner: Manner, ignored: &[&str]) -> R
         check_thread_pools(&options)?;
         let batching = Batching::new(&options)?;
         let served = served_models(&options)?;
-        Ok((options, batching, served))
+        let processors = processor_config(&options)?;
+        Ok((options, batching, served, processors))
     });
-    let (options, batching, served) = told.map_err(|error| {
+    let (options, batching, served, processors) = told.map_err(|error| {
         if let ServedError::Malformed { line, .. } = &error {
             tracing::error!("{line}");
         }
@@ -63,7 +64,8 @@ pub(crate) fn run(options: &ServeOptions, manner: Manner, ignored: &[&str]) -> R
         .thread_name("tg-io")
         .build()
         .map_err(|error| Error::internal("cannot start the runtime").with_source(error))?;
-    let result = runtime.block_on(serve(&options, manner, served, batching, started));
+    let told = (served, batching, processors);
+    let result = runtime.block_on(serve(&options, manner, told, started));
     // Blocking threads may be in the middle of a scan or a load; nobody waits for them.
     runtime.shutdown_background();
     result
@@ -77,8 +79,7 @@ pub(crate) fn tensorflow_version(options: &ServeOptions) -> String {
 async fn serve(
     options: &ServeOptions,
     manner: Manner,
-    served: Served,
-    batching: Option<Batching>,
+    told: (Served, Option<Batching>, ProcessorConfig),
     started: Instant,
 ) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
@@ -103,7 +104,7 @@ async fn serve(
         ports.open(options, manner, &door)?;
     }
     let build = async {
-        let house = House::build(options, served, batching, &metrics, started).await?;
+        let house = House::build(options, told, &metrics, started).await?;
         door.open(house.handler());
         if manner == Manner::ModelServer {
             house.wait_for_an_answer(options).await?;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tensorgate_edge::{BoxFuture, Call, Models, NamedTensors, OpenModel};
+use tensorgate_edge::{BoxFuture, Call, Models, NamedTensors, OpenModel, Processor};
 use tensorgate_engine::Predictor as _;
 use tensorgate_types::{
     Deadline, Error, ModelSpec, ModelVersionStatus, Result, ServableId, ShapeCheck, Signatures,
 };
 
-use crate::wiring::{MeasuredModel, Press};
+use crate::wiring::{MeasuredModel, Press, Servable as _};
 
 /// A version that nobody else can see yet.
 #[derive(Clone)]
@@ -54,6 +54,10 @@ impl OpenModel for OneModel {
 
     fn shape_check(&self) -> ShapeCheck {
         ShapeCheck::Lenient
+    }
+
+    fn processor(&self) -> Option<Processor> {
+        self.model.processor()
     }
 
     fn run(

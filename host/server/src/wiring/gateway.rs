@@ -40,7 +40,7 @@ impl Handler for EdgeHandler {
     async fn handle(&self, request: RestRequest, terms: Terms) -> Result<RestResponse, Error> {
         let call = self.gateway.handle(request, terms.deadline);
         let (by, api) = (Entrypoint::Rest, Api::Other);
-        let answer = self.outcomes.of_client(by, api, terms.priority, call);
+        let answer = self.outcomes.of_client(by, api, &terms, call);
         answer.await.map_err(told)
     }
 
@@ -53,7 +53,7 @@ impl Handler for EdgeHandler {
         let api = Api::of_method(&call.method);
         let call = self.gateway.handle_grpc(call, terms.deadline);
         let by = Entrypoint::Grpc;
-        let answer = self.outcomes.of_client(by, api, terms.priority, call);
+        let answer = self.outcomes.of_client(by, api, &terms, call);
         Ok(answer.await.map_err(told)??.chunks)
     }
 
@@ -217,7 +217,7 @@ fn limits(options: &ServeOptions) -> EdgeLimits {
 }
 
 /// Where compiled components are kept; nowhere when there is no home.
-fn cache_dir(options: &ServeOptions) -> Option<PathBuf> {
+pub(super) fn cache_dir(options: &ServeOptions) -> Option<PathBuf> {
     let absolute = |name: &str| {
         let path = PathBuf::from(std::env::var_os(name)?);
         path.is_absolute().then_some(path)
@@ -230,7 +230,7 @@ fn cache_dir(options: &ServeOptions) -> Option<PathBuf> {
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

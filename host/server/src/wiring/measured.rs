@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tensorgate_batching::Lane;
+use tensorgate_edge::Processor;
 use tensorgate_engine::{NamedTensors, Predictor, RunRequest};
 use tensorgate_types::{Result, Signatures, Tensor, TensorData};
 
@@ -23,6 +24,7 @@ pub(crate) struct MeasuredModel {
     lane: Option<Arc<Lane>>,
     /// What runs it on all workers that have it, where it is on workers.
     everywhere: Option<Arc<dyn Predictor>>,
+    processor: Option<Processor>,
 }
 
 impl MeasuredModel {
@@ -32,6 +34,7 @@ impl MeasuredModel {
             metrics,
             lane: None,
             everywhere: None,
+            processor: None,
         }
     }
 
@@ -43,6 +46,11 @@ impl MeasuredModel {
     /// The same, with something that runs it on all workers that have it.
     pub(crate) fn with_everywhere(self, everywhere: Option<Arc<dyn Predictor>>) -> Self {
         Self { everywhere, ..self }
+    }
+
+    /// The same, with its team's processor before it.
+    pub(crate) fn with_processor(self, processor: Option<Processor>) -> Self {
+        Self { processor, ..self }
     }
 
     /// The same for a warm-up: each run is made on all workers that have it.
@@ -58,6 +66,10 @@ impl MeasuredModel {
 impl Servable for MeasuredModel {
     fn lane(&self) -> Option<&Arc<Lane>> {
         self.lane.as_ref()
+    }
+
+    fn processor(&self) -> Option<Processor> {
+        self.processor.clone()
     }
 }
 

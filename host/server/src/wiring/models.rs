@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tensorgate_core::{Manager, ServableHandle};
-use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel, own_places};
+use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel, Processor, own_places};
 use tensorgate_types::{
     Deadline, Error, ErrorCode, InputView, ModelSpec, ModelVersionStatus, Place, Result,
     ServableId, ShapeCheck, Signatures,
@@ -129,6 +129,10 @@ impl<P: Servable> OpenModel for Pinned<P> {
 
     fn shape_check(&self) -> ShapeCheck {
         self.shape_check
+    }
+
+    fn processor(&self) -> Option<Processor> {
+        self.handle.processor()
     }
 
     fn places(&self, signature: &str, inputs: &[InputView<'_>]) -> Vec<Place> {

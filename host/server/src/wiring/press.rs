@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use tensorgate_batching::{Belt, BeltStats, Lane};
-use tensorgate_edge::BoxFuture;
+use tensorgate_edge::{BoxFuture, Processor};
 use tensorgate_engine::{Call, NamedTensors, Predictor, RunPool, RunRequest};
 use tensorgate_types::{Deadline, InputView, Place, Result, Signatures};
 
@@ -17,6 +17,11 @@ use super::telemetry::{in_model, priority};
 pub(crate) trait Servable: Predictor {
     /// Where its requests wait for others; none where it is not batched.
     fn lane(&self) -> Option<&Arc<Lane>>;
+
+    /// What stands before it, where its team has given it a processor.
+    fn processor(&self) -> Option<Processor> {
+        None
+    }
 }
 
 /// What rides: any handle to any version.

@@ -8,13 +8,15 @@
 //! **Cancellation:** a request whose client went away is not counted: nobody was answered.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tensorgate_edge::{EdgeError, Outcome, Telemetry};
+use tensorgate_edge::{EdgeError, Outcome, Telemetry, Usage};
 use tensorgate_types::{Error, Priority};
 
+use crate::door::Terms;
 use crate::metrics::{Api, Ended, Entrypoint, Metrics};
 
 tokio::task_local! {
@@ -34,6 +36,7 @@ struct Seen {
     priority: Priority,
     outcome: Option<Outcome>,
     in_model: Option<Duration>,
+    in_processor: Option<Usage>,
 }
 
 /// Counts how requests ended.
@@ -66,11 +69,14 @@ impl Outcomes {
         &self,
         entrypoint: Entrypoint,
         api: Api,
-        priority: Priority,
+        terms: &Terms,
         call: impl Future<Output = Result<T, EdgeError>>,
     ) -> Result<T, EdgeError> {
         let start = Instant::now();
-        let (result, seen) = watched(priority, call).await;
+        let (result, seen) = watched(terms.priority, call).await;
+        if let Some(timing) = &terms.timing {
+            timing.say(server_timing(&seen, start.elapsed()));
+        }
         let failure = result.as_ref().err().map(|error| error.code() as u32);
         // A component of one's own need not report. Then nothing is known but a failure.
         let code = failure.or(seen.outcome.as_ref().map(|outcome| outcome.code));
@@ -103,6 +109,25 @@ impl Outcomes {
         self.metrics.requests.record_warm_up(&ended);
         result
     }
+}
+
+/// What took how long, in milliseconds, as a `Server-Timing` header says it.
+fn server_timing(seen: &Seen, total: Duration) -> String {
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    let mut text = format!("total;dur={:.3}", millis(total));
+    if let Some(model) = seen.in_model {
+        let _ = write!(text, ", model;dur={:.3}", millis(model));
+    }
+    if let Some(usage) = seen.in_processor {
+        let Usage { took, own, memory } = usage;
+        let (took, own) = (millis(took), millis(own));
+        let _ = write!(
+            text,
+            ", processor;dur={took:.3}, processor-own;dur={own:.3}, \
+             processor-memory;desc=\"{memory}\""
+        );
+    }
+    text
 }
 
 /// Does `call`, and gives with its result what was said meanwhile.
@@ -163,11 +188,22 @@ impl Telemetry for Reports {
         // The trait says that this is the request's task, and every request is watched.
         let _ = REQUEST.try_with(|seen| seen.borrow_mut().outcome = Some(outcome));
     }
+
+    fn processed(&self, usage: Usage) {
+        let _ = REQUEST.try_with(|seen| {
+            let mut seen = seen.borrow_mut();
+            let all = seen.in_processor.get_or_insert_default();
+            all.took += usage.took;
+            all.own += usage.own;
+            all.memory = all.memory.max(usage.memory);
+        });
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::door::Timing;
     use crate::metrics::page_of;
 
     fn outcome(code: u32) -> Outcome {
@@ -178,6 +214,14 @@ mod tests {
             signature: "serving_default".to_owned(),
             rows: 1,
             code,
+        }
+    }
+
+    fn terms() -> Terms {
+        Terms {
+            deadline: tensorgate_types::Deadline::NEVER,
+            priority: Priority::Normal,
+            timing: None,
         }
     }
 
@@ -197,7 +241,7 @@ mod tests {
                 Ok(())
             };
             let ended = outcomes
-                .of_client(Entrypoint::Rest, Api::Other, Priority::Normal, request)
+                .of_client(Entrypoint::Rest, Api::Other, &terms(), request)
                 .await;
             assert_eq!(ended, Ok(()));
         }
@@ -223,14 +267,44 @@ mod tests {
             })
         };
         let _ = outcomes
-            .of_client(Entrypoint::Rest, Api::Other, Priority::Normal, full())
+            .of_client(Entrypoint::Rest, Api::Other, &terms(), full())
             .await;
         let _ = outcomes
-            .of_client(Entrypoint::Grpc, Api::Predict, Priority::Normal, full())
+            .of_client(Entrypoint::Grpc, Api::Predict, &terms(), full())
             .await;
         let page = page_of(&metrics);
         let line = ":tensorflow:serving:request_count{model_name=\"\",status=\"UNAVAILABLE\"} 2\n";
         assert!(page.contains(line), "{page}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_is_told_what_took_how_long() {
+        let (outcomes, _) = outcomes();
+        let terms = Terms {
+            timing: Some(Timing::default()),
+            ..terms()
+        };
+        let request = async {
+            in_model(async {}).await;
+            for memory in [2000, 1000] {
+                Reports.processed(Usage {
+                    took: Duration::from_micros(1500),
+                    own: Duration::from_micros(500),
+                    memory,
+                });
+            }
+            Ok(())
+        };
+        let answer = outcomes.of_client(Entrypoint::Rest, Api::Other, &terms, request);
+        answer.await.unwrap();
+        let mut headers = http::HeaderMap::new();
+        terms.timing.unwrap().put(&mut headers);
+        let said = headers["server-timing"].to_str().unwrap();
+        assert!(said.starts_with("total;dur="), "{said}");
+        assert!(said.contains(", model;dur="), "{said}");
+        let processor =
+            ", processor;dur=3.000, processor-own;dur=1.000, processor-memory;desc=\"2000\"";
+        assert!(said.ends_with(processor), "{said}");
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ use super::loaded::LoadedModel;
 use super::local::{LocalLoader, lookup};
 use super::session::{parallelism, session_config};
 use super::sessions::HowSession;
-use super::{Batching, MeasuredModel};
+use super::{Batching, Desk, MeasuredModel};
 
 /// Where models are loaded.
 #[derive(Debug, Clone)]
@@ -41,6 +41,7 @@ pub(crate) struct ModelFactory {
     metrics: Arc<Metrics>,
     /// None where nothing is batched.
     batching: Option<Batching>,
+    processors: Desk,
 }
 
 impl ModelFactory {
@@ -53,6 +54,7 @@ impl ModelFactory {
     pub(crate) fn new(
         options: &ServeOptions,
         batching: Option<Batching>,
+        processors: Desk,
         metrics: Arc<Metrics>,
         threads: usize,
         max_waiting: usize,
@@ -73,6 +75,7 @@ impl ModelFactory {
             tags: options.saved_model_tags.clone(),
             metrics,
             batching,
+            processors,
         })
     }
 
@@ -163,8 +166,10 @@ impl ServableFactory for ModelFactory {
             Some(batching) => batching.lane(id, path, model.signatures())?,
             None => None,
         };
+        let processor = self.processors.attach(id, path, model.signatures())?;
         Ok(MeasuredModel::new(model, metrics)
             .with_lane(lane)
+            .with_processor(processor)
             .with_everywhere(everywhere))
     }
 }

@@ -82,6 +82,20 @@ pub(crate) const OWN: &[Row] = &[
         "Where compiled components are kept; empty for tensorgate/ in the user's cache directory.",
     ),
     acts(
+        "processor_config_file",
+        "",
+        Value::Text(|o, v| o.processor_config_file = path(v)),
+        "A text file with a ProcessorConfig: which processors stand before which models, what they \
+         may use and what they may see.",
+    ),
+    acts(
+        "processor_threads",
+        "0",
+        Value::Int32(|o, v| o.processor_threads = count(v)),
+        "How many threads processors run on, which give way to all others; 0 for as many as there \
+         are CPUs.",
+    ),
+    acts(
         "sandbox_slots",
         "128",
         Value::Int32(|o, v| o.sandbox_slots = count(v)),

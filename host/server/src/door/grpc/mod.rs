@@ -34,7 +34,8 @@ use tensorgate_types::{Deadline, Error, ErrorCode};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use super::{Door, Handler, Terms, log, request_id, terms};
+use super::terms::{self, Timing};
+use super::{Door, Handler, Terms, log, request_id};
 pub(crate) use encoding::Encoding;
 use message::Limits;
 
@@ -113,7 +114,8 @@ async fn call<H: Handler>(State(port): State<Arc<Port<H>>>, request: Request) ->
     }
     let (parts, body) = request.into_parts();
     let id = request_id::of(&parts.headers);
-    let mut response = match port.answer(&parts, body).await {
+    let timing = Timing::of(&parts.headers);
+    let mut response = match port.answer(&parts, body, timing.as_ref()).await {
         Ok(response) => response,
         Err(error) => {
             log::failed(&error, &id);
@@ -121,6 +123,9 @@ async fn call<H: Handler>(State(port): State<Arc<Port<H>>>, request: Request) ->
         }
     };
     response.headers_mut().insert(request_id::HEADER, id);
+    if let Some(timing) = timing {
+        timing.put(response.headers_mut());
+    }
     response
 }
 
@@ -178,12 +183,18 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 impl<H: Handler> Port<H> {
-    async fn answer(&self, parts: &Parts, body: Body) -> Result<Response, Error> {
+    async fn answer(
+        &self,
+        parts: &Parts,
+        body: Body,
+        timing: Option<&Timing>,
+    ) -> Result<Response, Error> {
         let deadline = timeout::of(&parts.headers)?;
         let encoding = Encoding::of(&parts.headers)?;
         let terms = Terms {
             deadline,
             priority: terms::priority(&parts.headers)?,
+            timing: timing.cloned(),
         };
         let work = self.handle(parts, body, encoding, terms);
         let chunks = self.door.unless_cut(work).await??;
