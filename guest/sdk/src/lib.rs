@@ -50,6 +50,7 @@
 //! | feature | |
 //! |---|---|
 //! | `json` (default) | [`Answer::json`], [`Body::parse_json`] |
+//! | `image` | [`image`]: JPEG and PNG files to pixels, sizes and tensors |
 //! | `ndarray` | arrays from tensors and tensors from arrays |
 //!
 //! Processors are tested natively, as any other code: outside of a component nothing here needs a
@@ -64,6 +65,8 @@ mod body;
 #[cfg(target_arch = "wasm32")]
 mod convert;
 mod describe;
+#[cfg(feature = "image")]
+pub mod image;
 mod models;
 mod processor;
 #[cfg(target_arch = "wasm32")]
