@@ -89,21 +89,13 @@ pub use tensor::{Element, Tensor, View};
 pub use tensorgate_types::{DEFAULT_SIGNATURE, DType, Error, ErrorCode, Result, VersionChoice};
 pub use tensors::{Outputs, Tensors};
 
-/// The contract in Rust, generated. The world is written out here, since the package has an
-/// interface of the same name.
+/// The contract in Rust, generated.
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings {
     wit_bindgen::generate!({
-        inline: "
-            package tensorgate:sdk;
-            world shell {
-                import tensorgate:serving/inference@0.1.0;
-                export tensorgate:serving/processor@0.1.0;
-            }
-        ",
+        world: "model-processor",
         path: "../../wit",
-        world: "tensorgate:sdk/shell",
         pub_export_macro: true,
         default_bindings_module: "tensorgate_sdk::bindings",
         export_macro_name: "export_processor",
