@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::guests;
 use crate::process;
 use crate::progress;
 use crate::repo::{Profile, Repo};
@@ -19,6 +20,8 @@ pub(crate) struct Example {
     pub(crate) name: &'static str,
     /// The models that its `export.py` writes.
     pub(crate) models: &'static [&'static str],
+    /// The package of the processor that stands before them, where one does.
+    pub(crate) processor: Option<&'static str>,
     /// In half a line.
     pub(crate) shows: &'static str,
 }
@@ -28,17 +31,26 @@ pub(crate) const ALL: &[Example] = &[
     Example {
         name: "half_plus_two",
         models: &["half_plus_two"],
+        processor: None,
         shows: "one model, one curl, an answer equal to TensorFlow Serving's to the byte",
     },
     Example {
         name: "digits",
         models: &["digits_softmax", "digits_cnn"],
+        processor: None,
         shows: "handwritten digits: softmax regression and a Keras network",
     },
     Example {
         name: "linear_regression",
         models: &["linear_regression"],
+        processor: None,
         shows: "a model that is retrained while it is served",
+    },
+    Example {
+        name: "image_classifier",
+        models: &["image_classifier"],
+        processor: Some("tensorgate-image-classifier"),
+        shows: "pictures in, labels out: a processor beside a model",
     },
 ];
 
@@ -102,6 +114,30 @@ pub(crate) fn export(repo: &Repo, python: &Python, example: &Example) -> Result<
     })
 }
 
+/// Builds the example's processor, where it has one, and puts it beside every version of its
+/// models in `models`.
+pub(crate) fn put_processor(repo: &Repo, example: &Example, models: &Path) -> Result<()> {
+    let Some(package) = example.processor else {
+        return Ok(());
+    };
+    let component = guests::build_processor(repo, package)?;
+    for model in example.models {
+        let versions = models.join(model);
+        let entries = std::fs::read_dir(&versions)
+            .with_context(|| format!("cannot read {}", versions.display()))?;
+        for version in entries {
+            let extra = version?.path().join("assets.extra");
+            make(&extra)?;
+            // Beside, then moved: a server may be reading the one that is there.
+            let staged = extra.join(".processor.wasm");
+            std::fs::copy(&component, &staged)
+                .and_then(|_| std::fs::rename(&staged, extra.join("processor.wasm")))
+                .with_context(|| format!("cannot write {}", extra.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Serves the example's models on free ports, runs its client, stops the server.
 pub(crate) fn run(repo: &Repo, python: &Python, profile: Profile, example: &Example) -> Result<()> {
     progress::step(&format!("running the example {}", example.name), || {
@@ -117,6 +153,7 @@ pub(crate) fn run(repo: &Repo, python: &Python, profile: Profile, example: &Exam
                     .arg(&served),
             )?;
         }
+        put_processor(repo, example, &served)?;
         let config = served.join("models.config");
         std::fs::write(&config, model_config(&served, example.models))
             .with_context(|| format!("cannot write {}", config.display()))?;

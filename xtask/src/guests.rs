@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::process::{self, cargo};
 use crate::progress;
 use crate::repo::Repo;
-use crate::setup::WASM_TARGET;
+use crate::setup::{self, WASM_TARGET};
 
 /// Packages that are components; the host cannot run what they build.
 pub(crate) const COMPONENTS: &[&str] = &["tensorgate-gateway", "tensorgate-spin"];
@@ -41,7 +41,16 @@ pub(crate) fn build(repo: &Repo) -> Result<()> {
     })
 }
 
-fn build_command(repo: &Repo) -> Command {
+/// Builds a processor of an example; gives the component.
+pub(crate) fn build_processor(repo: &Repo, package: &str) -> Result<PathBuf> {
+    setup::wasm_target(repo)?;
+    process::run(build_command(repo).args(["--package", package]))?;
+    let file = format!("{}.wasm", package.replace('-', "_"));
+    Ok(target(repo).join(WASM_TARGET).join("guest").join(file))
+}
+
+/// `cargo build`, for guests.
+pub(crate) fn build_command(repo: &Repo) -> Command {
     let mut command = cargo(repo);
     command.args(["build", "--profile", "guest", "--target", WASM_TARGET]);
     command.arg("--target-dir").arg(target(repo));

@@ -41,6 +41,7 @@ pub(crate) fn serve(repo: &Repo, arguments: Arguments) -> Result<anyhow::Error> 
     if !given.own_models {
         for example in examples::ALL {
             examples::export(repo, &python, example)?;
+            examples::put_processor(repo, example, &repo.models())?;
             models.extend(example.models.iter().map(|&model| model.to_owned()));
         }
     }
