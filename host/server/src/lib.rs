@@ -12,9 +12,11 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 #[cfg(feature = "count-allocations")]
 mod allocations;
 pub mod cli;
+mod components;
 mod door;
 mod files;
 mod inspect;

@@ -26,8 +26,9 @@ pub enum Manner {
 }
 
 /// A port to listen on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Port {
+    #[default]
     /// None: `0`, as the original has it.
     Off,
     /// Any that is free: `auto`. The log line says which.
@@ -89,7 +90,7 @@ impl StrictShapes {
 }
 
 pub(crate) use model_batching::ModelBatching;
-pub(crate) use processors::{OneProcessor, ProcessorConfig};
+pub(crate) use processors::{ComponentOptions, ProcessorConfig};
 pub(crate) use workers::{
     ModelSessions, ModelWorkers, OneModelSession, WorkerDevice, WorkerOptions, Workers,
 };
@@ -230,8 +231,7 @@ pub struct ServeOptions {
     pub liblitert: Option<PathBuf>,
     pub gateway_component: Option<PathBuf>,
     pub cache_dir: Option<PathBuf>,
-    pub processor_config_file: Option<PathBuf>,
-    pub processor_threads: usize,
+    pub components: ComponentOptions,
     pub sandbox_slots: usize,
     pub sandbox_max_waiting: usize,
     pub sandbox_memory_bytes: usize,
@@ -321,8 +321,7 @@ impl Default for ServeOptions {
             liblitert: None,
             gateway_component: None,
             cache_dir: None,
-            processor_config_file: None,
-            processor_threads: 0,
+            components: ComponentOptions::default(),
             sandbox_slots: 128,
             sandbox_max_waiting: 1024,
             sandbox_memory_bytes: 512 << 20,

@@ -7,8 +7,10 @@
 //! and 255 whenever the original ends with it (a server that cannot start, and every mistake
 //! under the name `tensorflow_model_server`), since shells and units look at it.
 
+mod component;
 mod flag;
 mod format;
+mod http;
 mod inspect;
 mod serve;
 mod serve_flags;
@@ -37,6 +39,7 @@ usage: tensorgate <command> [--flag=value ...]
 
   serve      serve models; takes the flags of tensorflow_model_server
   inspect    print what a SavedModel takes and gives
+  component  push, list and roll back processors of a running server
   status     print what a running server runs where, and the memory that it has
   version    print the versions of this program and of TensorFlow
   help       print this, or the help of a command: tensorgate help serve
@@ -69,6 +72,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         "serve" => serve::as_tensorgate(rest),
         "inspect" => inspect::run(rest),
         "status" => status::run(rest),
+        "component" => component::run(rest),
         "version" => serve::version(rest),
         "worker" => worker::run(rest),
         "--version" | "-V" => {
@@ -79,6 +83,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Some("serve") => serve::as_tensorgate(&["--help".to_owned()]),
             Some("inspect") => inspect::run(&["--help".to_owned()]),
             Some("status") => status::run(&["--help".to_owned()]),
+            Some("component") => component::run(&["--help".to_owned()]),
             Some("version") => serve::version(&["--help".to_owned()]),
             None | Some("help") => {
                 print(HELP);
@@ -99,7 +104,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn no_command(name: &str) -> String {
-    format!("no command is called {name}: there are serve, inspect, status, version, help")
+    format!(
+        "no command is called {name}: there are serve, inspect, component, status, version, help"
+    )
 }
 
 /// A mistake on the command line of one of our own commands.

@@ -52,6 +52,7 @@ use crate::options::ModelLimits;
 pub(crate) use budget::Budget;
 pub(crate) use channel::ChannelArguments;
 pub(crate) use connection::{Connections, Http2};
+pub(crate) use fault::Fault;
 pub(crate) use grpc::{GrpcOptions, routes as grpc_routes};
 pub(crate) use health::{ModelHealth, ModelsHealth};
 pub(crate) use pace::Pace;

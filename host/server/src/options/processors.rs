@@ -1,4 +1,4 @@
-//! What `--processor_config_file` says of single models.
+//! What flags say of processors, and what `--processor_config_file` says of single models.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,6 +10,21 @@ use tensorgate_proto::config::parse_processor_config;
 use tensorgate_proto::tensorgate::{
     ModelProcessor, ProcessorDirectory, ProcessorGrants, ProcessorLimits,
 };
+
+use super::Port;
+
+/// Processors, where they are kept, and the port on which they are changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ComponentOptions {
+    /// The file that [`ProcessorConfig`] is read from.
+    pub config_file: Option<PathBuf>,
+    /// 0 for as many as there are CPUs.
+    pub threads: usize,
+    /// Where pushed ones are kept; none takes no pushes.
+    pub store: Option<PathBuf>,
+    pub admin_port: Port,
+    pub admin_token_file: Option<PathBuf>,
+}
 
 /// The processor of one model.
 #[derive(Debug, Clone, Default)]

@@ -11,6 +11,7 @@ use tensorgate_engine::{RunPool, RunPoolOptions};
 use tensorgate_tensorflow::Tracer;
 use tensorgate_types::{Error, ErrorCode};
 
+use crate::admin::{self, Token};
 use crate::metrics::{
     BatchObserver, Metrics, watch_belt, watch_processors, watch_run_pool, watch_sandbox,
     watch_sessions, watch_shelf, watch_workers,
@@ -30,6 +31,7 @@ pub(super) struct House {
     engine: EdgeEngine,
     gateway: Gateway,
     factory: ModelFactory,
+    desk: Desk,
     press: Press,
     outcomes: Arc<Outcomes>,
     /// Where the profiler is enabled.
@@ -58,7 +60,7 @@ impl House {
         let press = press(&pool, batching.as_ref(), threads.batch, metrics)?;
         let counted = Arc::clone(metrics);
         let (asked, waiting) = (threads.sum(), threads.may_wait());
-        let desk = Desk::new(options, processors);
+        let desk = Desk::new(options, processors)?;
         let factory = ModelFactory::new(options, batching, desk.clone(), counted, asked, waiting)?;
         let tracer = tracer(options, &factory);
         if let Some(workers) = factory.workers() {
@@ -119,6 +121,7 @@ impl House {
             engine,
             gateway,
             factory,
+            desk,
             press,
             outcomes,
             tracer,
@@ -132,6 +135,11 @@ impl House {
                 gateway_took.as_millis()
             ),
         })
+    }
+
+    /// What the admin port does.
+    pub(super) fn admin(&self, token: Token) -> axum::Router {
+        admin::routes(self.desk.clone(), token)
     }
 
     /// What the door hands requests to.

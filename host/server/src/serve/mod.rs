@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 
 use tensorgate_types::Error;
 
+use crate::admin::Token;
 use crate::door::{self, Door, DoorOptions};
 use crate::logging;
 use crate::metrics::{Metrics, MetricsPage, metrics_path, watch_budget};
-use crate::options::{Manner, ProcessorConfig, ServeOptions};
+use crate::options::{Manner, Port, ProcessorConfig, ServeOptions};
 use crate::wiring::{
     Away, Batching, Served, ServedError, check_thread_pools, library_version, processor_config,
     served_models, with_platform,
@@ -76,6 +77,26 @@ pub(crate) fn tensorflow_version(options: &ServeOptions) -> String {
     library_version(options).unwrap_or_else(|error| error)
 }
 
+/// The token of the admin port, where that is asked for.
+///
+/// # Errors
+/// When there is none, or nothing that could be done with it.
+fn admin_token(options: &ServeOptions) -> Result<Option<Token>, Error> {
+    if options.components.admin_port == Port::Off {
+        return Ok(None);
+    }
+    let file = options
+        .components
+        .admin_token_file
+        .as_deref()
+        .ok_or_else(|| {
+            Error::invalid_argument(
+                "--admin_port needs --admin_token_file: a file with the token that it wants",
+            )
+        })?;
+    Token::read(file).map(Some)
+}
+
 async fn serve(
     options: &ServeOptions,
     manner: Manner,
@@ -99,6 +120,7 @@ async fn serve(
         metrics: page,
     });
     watch_budget(&metrics.registry, door.budget().clone());
+    let admin = admin_token(options)?;
     let mut ports = Ports::new(options, manner)?;
     if manner == Manner::Tensorgate {
         ports.open(options, manner, &door)?;
@@ -110,6 +132,7 @@ async fn serve(
             house.wait_for_an_answer(options).await?;
             ports.open(options, manner, &door)?;
         }
+        ports.open_admin(options, admin.map(|token| house.admin(token)))?;
         Ok::<_, Error>(house)
     };
     let house = tokio::select! {

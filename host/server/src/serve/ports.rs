@@ -2,6 +2,7 @@
 //!
 //! The lines that say where they are have the original's words: people's scripts wait for them.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +104,35 @@ impl Ports {
         if let Some(listener) = rest {
             self.serve_rest(listener, door);
         }
+        Ok(())
+    }
+
+    /// Opens the admin port, where a flag asks for it.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub(super) fn open_admin(
+        &mut self,
+        options: &ServeOptions,
+        admin: Option<axum::Router>,
+    ) -> Result<(), Error> {
+        let (Some(number), Some(routes)) = (options.components.admin_port.number(), admin) else {
+            return Ok(());
+        };
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let address = options.bind_address.unwrap_or(here);
+        let listener = Listener::bind(Some(address), number).map_err(|error| {
+            Error::unavailable(format!(
+                "cannot listen on the admin port {number} of {address}: {error}"
+            ))
+        })?;
+        tracing::info!("Admin port at {address}:{} ...", listener.port());
+        let how = Connections {
+            tls: None,
+            idle: door::IDLE,
+            http2: Http2::default(),
+        };
+        self.open.push(listener.serve(routes, Arc::new(how)));
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use tensorgate_types::{Result, Signatures, Tensor, TensorData};
 
 use crate::metrics::Metrics;
 
+use super::Seat;
 use super::press::Servable;
 
 /// A loaded version. Clones share it; the last one that goes unloads it.
@@ -24,7 +25,8 @@ pub(crate) struct MeasuredModel {
     lane: Option<Arc<Lane>>,
     /// What runs it on all workers that have it, where it is on workers.
     everywhere: Option<Arc<dyn Predictor>>,
-    processor: Option<Processor>,
+    /// None where nothing can stand before it, as in tests.
+    seat: Option<Arc<Seat>>,
 }
 
 impl MeasuredModel {
@@ -34,7 +36,7 @@ impl MeasuredModel {
             metrics,
             lane: None,
             everywhere: None,
-            processor: None,
+            seat: None,
         }
     }
 
@@ -48,9 +50,10 @@ impl MeasuredModel {
         Self { everywhere, ..self }
     }
 
-    /// The same, with its team's processor before it.
-    pub(crate) fn with_processor(self, processor: Option<Processor>) -> Self {
-        Self { processor, ..self }
+    /// The same, with a place for its team's processor before it.
+    pub(crate) fn with_seat(self, seat: Arc<Seat>) -> Self {
+        let seat = Some(seat);
+        Self { seat, ..self }
     }
 
     /// The same for a warm-up: each run is made on all workers that have it.
@@ -69,7 +72,7 @@ impl Servable for MeasuredModel {
     }
 
     fn processor(&self) -> Option<Processor> {
-        self.processor.clone()
+        self.seat.as_ref()?.processor()
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) use measured::MeasuredModel;
 pub(crate) use models::{Shelf, too_long_for};
 pub(crate) use platform::{check_thread_pools, with_platform};
 pub(crate) use press::{Press, Servable};
-pub(crate) use processors::{Desk, processor_config};
+pub(crate) use processors::{Changed, Desk, Listed, MAX_MIB, Seat, processor_config};
 pub(crate) use reload::Reloader;
 pub(crate) use served::{Served, ServedError, ServedModel, logging, served_models};
 pub(crate) use telemetry::{Outcomes, Reports};

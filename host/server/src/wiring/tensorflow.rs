@@ -166,10 +166,10 @@ impl ServableFactory for ModelFactory {
             Some(batching) => batching.lane(id, path, model.signatures())?,
             None => None,
         };
-        let processor = self.processors.attach(id, path, model.signatures())?;
+        let seat = self.processors.seat(id, path, model.signatures())?;
         Ok(MeasuredModel::new(model, metrics)
             .with_lane(lane)
-            .with_processor(processor)
+            .with_seat(seat)
             .with_everywhere(everywhere))
     }
 }

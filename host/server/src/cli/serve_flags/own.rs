@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::options::{
-    ModelBatching, ModelLimits, ModelSessions, ModelWorkers, StrictShapes, Workers, list,
+    ModelBatching, ModelLimits, ModelSessions, ModelWorkers, Port, StrictShapes, Workers, list,
 };
 
 use super::super::flag::Value;
@@ -84,14 +84,36 @@ pub(crate) const OWN: &[Row] = &[
     acts(
         "processor_config_file",
         "",
-        Value::Text(|o, v| o.processor_config_file = path(v)),
+        Value::Text(|o, v| o.components.config_file = path(v)),
         "A text file with a ProcessorConfig: which processors stand before which models, what they \
          may use and what they may see.",
     ),
     acts(
+        "component_store",
+        "",
+        Value::Text(|o, v| o.components.store = path(v)),
+        "A directory in which components that are pushed to the running server are kept, with \
+         their history; one server at a time. Empty for none, which can be pushed nothing.",
+    ),
+    acts(
+        "admin_port",
+        "0",
+        Value::Other("port", |o, v| {
+            Port::parse(v).map(|port| o.components.admin_port = port)
+        }),
+        "TCP port on which components are pushed, listed and rolled back; 0 for none, `auto` for \
+         any free one. It listens on 127.0.0.1 unless `bind_address` says otherwise.",
+    ),
+    acts(
+        "admin_token_file",
+        "",
+        Value::Text(|o, v| o.components.admin_token_file = path(v)),
+        "A file whose first line is the bearer token that the admin port wants.",
+    ),
+    acts(
         "processor_threads",
         "0",
-        Value::Int32(|o, v| o.processor_threads = count(v)),
+        Value::Int32(|o, v| o.components.threads = count(v)),
         "How many threads processors run on, which give way to all others; 0 for as many as there \
          are CPUs.",
     ),
