@@ -52,6 +52,8 @@
 //! | `json` (default) | [`Answer::json`], [`Body::parse_json`] |
 //! | `image` | [`image`]: JPEG and PNG files to pixels, sizes and tensors |
 //! | `ndarray` | arrays from tensors and tensors from arrays |
+//! | `tabular` | [`tabular`]: CSV to columns and to serialized `tf.Example`s |
+//! | `text` | [`text`]: WordPiece, and words as Keras has them, by a packed vocabulary |
 //!
 //! Processors are tested natively, as any other code: outside of a component nothing here needs a
 //! server, and the models that a processor calls are what a test says (`testing::with_models`).
@@ -74,10 +76,14 @@ mod processor;
 pub mod shell;
 mod state;
 mod strings;
+#[cfg(feature = "tabular")]
+pub mod tabular;
 mod tensor;
 mod tensors;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+#[cfg(feature = "text")]
+pub mod text;
 
 pub use body::Body;
 pub use describe::{Description, Signature, Subject, TensorInfo};
