@@ -169,6 +169,57 @@ fn what_is_pushed_stands_there_survives_a_restart_and_is_rolled_back() {
 }
 
 #[test]
+fn a_check_says_what_a_server_would() {
+    let house = House::new();
+    let check = |args: &[&str], file: &Path| {
+        let mut command = tensorgate();
+        output(command.args(["component", "check"]).args(args).arg(file))
+    };
+    let model = format!("--model_dir={}", house.base.path().join("2").display());
+    let good = check(&[&model, "--model=m"], &program("words"));
+    let said = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert!(good.status.success(), "{said}");
+    for words in [
+        "fits the world model-processor of tensorgate:serving@0.1.0",
+        "wasi:",
+        "{name: m version: 2}: covers",
+        "bodies:  text/plain, text/csv",
+        "inputs:  words string[-1]",
+        "outputs: numbers float[-1], seen string[-1]",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let alone = check(&[], &program("words"));
+    assert!(alone.status.success());
+    for (args, file, words) in [
+        (
+            &[][..],
+            program("echo"),
+            "does not export tensorgate:serving/processor@0.1.0",
+        ),
+        (
+            &["--model=refuse", &model],
+            program("bad_descriptions"),
+            "this is not my model",
+        ),
+        (&["--model_dir=/nowhere"], program("words"), "/nowhere"),
+        (&[], "/not/there.wasm".into(), "No such file"),
+        (
+            &["--nonsense"],
+            program("words"),
+            "usage: tensorgate component check",
+        ),
+    ] {
+        let bad = check(args, &file);
+        let said = String::from_utf8_lossy(&bad.stderr).into_owned();
+        assert!(
+            !bad.status.success() && said.contains(words),
+            "{args:?}: {said}"
+        );
+    }
+}
+
+#[test]
 fn one_version_has_its_own() {
     let house = House::new();
     let running = house.serve();

@@ -59,7 +59,7 @@ pub use gateway::{Gateway, GrpcRequest, GrpcResponse, RestRequest};
 pub use limits::EdgeLimits;
 pub use models::{BoxFuture, Call, Models, NamedTensors, OpenModel, own_places};
 pub use processor::{
-    Component, Processor, ProcessorOptions, ProcessorStats, Processors, Rights, Usage,
+    Component, Processor, ProcessorOptions, ProcessorStats, Processors, Rights, Survey, Usage,
 };
 pub use response::RestResponse;
 pub use services::{

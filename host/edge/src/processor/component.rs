@@ -146,6 +146,43 @@ impl Processors {
     }
 }
 
+/// What a component asks for and gives, whatever world it is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// Interfaces, in its own order.
+    pub imports: Vec<String>,
+    /// The same.
+    pub exports: Vec<String>,
+}
+
+impl Processors {
+    /// Compiles a component, and looks at what it asks for and gives.
+    ///
+    /// # Errors
+    /// When it is no component.
+    pub async fn survey(&self, wasm: Bytes) -> Result<Survey, ProcessorError> {
+        let inner = Arc::clone(self.engine.inner());
+        let survey = tokio::task::spawn_blocking(move || {
+            let component = compile(&inner.engine, &wasm)?;
+            let kind = component.component_type();
+            let owned = |name: &str| name.to_owned();
+            Ok(Survey {
+                imports: kind
+                    .imports(&inner.engine)
+                    .map(|(name, _)| owned(name))
+                    .collect(),
+                exports: kind
+                    .exports(&inner.engine)
+                    .map(|(name, _)| owned(name))
+                    .collect(),
+            })
+        });
+        survey
+            .await
+            .map_err(|stopped| ProcessorError::Compile(stopped.to_string()))?
+    }
+}
+
 fn check_rights(rights: &Rights, most: usize) -> Result<(), ProcessorError> {
     let problem = if rights.concurrency == 0 {
         Some("its concurrency is 0; expected at least 1".to_owned())
@@ -265,6 +302,14 @@ struct Attached {
 }
 
 impl Processor {
+    /// The content types of bodies that it takes for this signature: in lower case, `image/*` for
+    /// all of a kind.
+    #[must_use]
+    pub fn content_types(&self, signature: &str) -> &[String] {
+        let covered = self.0.covered.get(signature);
+        covered.map_or(&[], |covered| &covered.content_types)
+    }
+
     /// The file that it was made of.
     #[must_use]
     pub fn component(&self) -> &Component {

@@ -28,7 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use component::{Component, Processor, Rights};
+pub use component::{Component, Processor, Rights, Survey};
 pub use usage::{ProcessorStats, Usage};
 
 pub(crate) use convert::outputs_of;

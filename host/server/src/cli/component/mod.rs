@@ -1,7 +1,8 @@
 //! `tensorgate component`: processors, from the side of who writes and operates them.
 //!
-//! `push`, `list` and `rollback` ask the admin port of a running server.
+//! `check` needs no server; `push`, `list` and `rollback` ask the admin port of a running one.
 
+mod check;
 mod remote;
 
 use std::process::ExitCode;
@@ -11,10 +12,12 @@ use super::{complain, print};
 const HELP: &str = "\
 usage: tensorgate component <command> [--flag=value ...]
 
+  check      say whether a file is a processor, what it asks for, and what it is to a model
   push       put a component before a model of a running server
   list       print what stands before the models of a running server, and what stood there
   rollback   put back what stood there before the last push
 
+  tensorgate component check --model_dir=/models/digits/7 processor.wasm
   tensorgate component push --model=digits processor.wasm
   tensorgate component push --model=digits --version=7 processor.wasm
   tensorgate component list
@@ -29,11 +32,12 @@ push --help.
 pub(super) fn run(args: &[String]) -> ExitCode {
     let Some((command, rest)) = args.split_first() else {
         return complain(
-            "which command? expected tensorgate component push, list or rollback; see tensorgate \
-             component --help",
+            "which command? expected tensorgate component check, push, list or rollback; see \
+             tensorgate component --help",
         );
     };
     match command.as_str() {
+        "check" => check::run(rest),
         "push" => remote::push(rest),
         "list" => remote::list(rest),
         "rollback" => remote::roll_back(rest),
@@ -42,7 +46,7 @@ pub(super) fn run(args: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         other => complain(&format!(
-            "no command is called component {other}: there are push, list, rollback"
+            "no command is called component {other}: there are check, push, list, rollback"
         )),
     }
 }
