@@ -56,13 +56,9 @@ fn agree(ending: &str, range: f32, make: impl Fn(&[u8]) -> Result<Tensor>) {
         let made = make(&file).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let reference = format!("{}{ending}", path.display());
         let (most, mean) = differences(&made, Path::new(&reference), range);
-        println!(
-            "{}: at most {most:.2}, on average {mean:.3}",
-            path.display()
-        );
         assert!(
             most <= ANY_PIXEL && mean <= ON_AVERAGE,
-            "{}",
+            "{}: at most {most:.2}, on average {mean:.3}",
             path.display()
         );
         compared += 1;
