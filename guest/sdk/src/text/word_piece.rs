@@ -91,10 +91,8 @@ impl WordPiece {
         for letter in text.chars() {
             if letter.is_whitespace() {
                 cleaned.push(' ');
-            } else if letter == '\u{fffd}'
-                || letter.general_category_group() == GeneralCategoryGroup::Other
-            {
-                // Control characters and what is not assigned.
+            } else if is_invisible(letter) {
+                // Nothing of it is left.
             } else if is_chinese(letter) {
                 cleaned.extend([' ', letter, ' ']);
             } else {
@@ -160,6 +158,15 @@ fn is_punctuation(letter: char) -> bool {
             && letter.general_category_group() == GeneralCategoryGroup::Punctuation)
 }
 
+/// Control characters, and what has no meaning that all agree on.
+fn is_invisible(letter: char) -> bool {
+    letter == '\u{fffd}'
+        || matches!(
+            letter.general_category(),
+            GeneralCategory::Control | GeneralCategory::Format | GeneralCategory::PrivateUse
+        )
+}
+
 /// The blocks of CJK ideographs, each of which is a word.
 fn is_chinese(letter: char) -> bool {
     matches!(
@@ -197,6 +204,7 @@ mod tests {
             ("hello\u{2014}world\u{3002}", &[4, 1, 5, 1]),
             ("", &[]),
             ("!!", &[7, 7]),
+            ("hel\u{e000}lo \u{16b9a}", &[4, 1]),
         ] {
             assert_eq!(tokens().ids(text), ids, "{text}");
         }
