@@ -29,6 +29,10 @@ const WASMTIME: &[(&str, &str)] = &[
         "tests/bench/examples/parser.rs",
         "measures the parser in a sandbox of its own, with and without deadline checks",
     ),
+    (
+        "tests/bench/examples/pictures.rs",
+        "measures a processor's work in a sandbox that is set as the server's",
+    ),
     ("tests/tests/tidy.rs", "says who may"),
 ];
 

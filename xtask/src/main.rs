@@ -51,6 +51,7 @@ cargo xtask COMMAND
                         grpc [-- SECONDS]   Predict over gRPC and REST, 1, 8 and 64 clients
                         sandbox             what a fresh sandbox adds
                         parse               JSON to tensor, natively and in the sandbox
+                        pictures            JPEG to tensor, natively, in the sandbox, in Python
                         batching            1 to 256 clients against the bare session
                         pair                one load on several servers, in turns
                         grid                every batching setting against the adaptive mode

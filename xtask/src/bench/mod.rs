@@ -17,7 +17,7 @@ use crate::arguments::Arguments;
 use crate::examples;
 use crate::guests;
 use crate::host;
-use crate::process::{self, cargo};
+use crate::process;
 use crate::repo::{Profile, Repo};
 use crate::server;
 use crate::setup;
@@ -28,7 +28,7 @@ const MODEL: &str = "half_plus_two";
 const PROFILE: Profile = Profile::Dist;
 
 /// The parts, for errors.
-const PARTS: &str = "request, grpc, sandbox, parse, batching, pair, grid or peers";
+const PARTS: &str = "request, grpc, sandbox, parse, pictures, batching, pair, grid or peers";
 
 /// Runs the part that was asked for, or all of the short ones; what follows `--` goes to the
 /// benchmark.
@@ -44,12 +44,14 @@ pub(crate) fn bench(repo: &Repo, mut arguments: Arguments) -> Result<()> {
             request(repo, &rest)?;
             grpc(repo, &[])?;
             sandbox(repo)?;
-            parse(repo)
+            parse(repo)?;
+            pictures(repo)
         }
         Some("request") => request(repo, &rest),
         Some("grpc") => grpc(repo, &rest),
         Some("sandbox") => sandbox(repo),
         Some("parse") => parse(repo),
+        Some("pictures") => pictures(repo),
         Some(other) => bail!("no part `{other}`: expected {PARTS}"),
     }
 }
@@ -163,25 +165,27 @@ fn sandbox(repo: &Repo) -> Result<()> {
 }
 
 fn parse(repo: &Repo) -> Result<()> {
-    setup::wasm_target(repo)?;
-    let mut component = cargo(repo);
-    component.args([
-        "build",
-        "--profile",
-        "guest",
-        "--target",
-        setup::WASM_TARGET,
-    ]);
-    component.arg("--target-dir").arg(guests::target(repo));
-    component.args([
-        "--package",
-        "tensorgate-logic",
-        "--example",
-        "parse_in_wasm",
-    ]);
-    process::run(&mut component)?;
+    component(repo, "tensorgate-logic", "parse_in_wasm")?;
     host::build_only(repo, PROFILE, &["--example", "parser"])?;
     process::run(&mut built(repo, "examples/parser"))
+}
+
+fn pictures(repo: &Repo) -> Result<()> {
+    let python = setup::python(repo)?;
+    component(repo, "tensorgate-sdk", "picture_in_wasm")?;
+    host::build_only(repo, PROFILE, &["--example", "pictures"])?;
+    process::run(
+        built(repo, "examples/pictures")
+            .arg(python.interpreter())
+            .arg(repo.root().join("tests/bench/pictures.py")),
+    )
+}
+
+/// An example of a package, as a component.
+fn component(repo: &Repo, package: &str, example: &str) -> Result<()> {
+    setup::wasm_target(repo)?;
+    let mut command = guests::build_command(repo);
+    process::run(command.args(["--package", package, "--example", example]))
 }
 
 /// What [`host::build_only`] has built.

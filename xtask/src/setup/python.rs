@@ -36,7 +36,8 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    fn interpreter(&self) -> PathBuf {
+    /// The program itself.
+    pub(crate) fn interpreter(&self) -> PathBuf {
         self.environment.join("bin/python")
     }
 
