@@ -49,11 +49,11 @@
 //!
 //! | feature | |
 //! |---|---|
-//! | `json` (default) | [`Answer::json`], [`Body::parse_json`] |
-//! | `image` | [`image`]: JPEG and PNG files to pixels, sizes and tensors |
+//! | `json` (default) | `Answer::json`, `Body::parse_json` |
+//! | `image` | module `image`: JPEG and PNG files to pixels, sizes and tensors |
 //! | `ndarray` | arrays from tensors and tensors from arrays |
-//! | `tabular` | [`tabular`]: CSV to columns and to serialized `tf.Example`s |
-//! | `text` | [`text`]: WordPiece, and words as Keras has them, by a packed vocabulary |
+//! | `tabular` | module `tabular`: CSV to columns and to serialized `tf.Example`s |
+//! | `text` | module `text`: WordPiece, and words as Keras has them, by a packed vocabulary |
 //!
 //! Processors are tested natively, as any other code: outside of a component nothing here needs a
 //! server, and the models that a processor calls are what a test says (`testing::with_models`).
