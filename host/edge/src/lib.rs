@@ -39,6 +39,7 @@ mod management;
 mod message;
 mod meter;
 mod models;
+mod nn;
 mod prints;
 mod processing;
 mod processor;

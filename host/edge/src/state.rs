@@ -15,8 +15,9 @@ use crate::meter::Meter;
 use crate::wasi::{self, Grants, Printed};
 use crate::{OpenModel, Processor, Services};
 
-/// Entries in the resource table: models, and what the component opens of WASI (streams, timers).
-const MAX_RESOURCES: usize = 256;
+/// Entries in the resource table: models, tensors, and what the component opens of WASI (streams,
+/// timers).
+pub(crate) const MAX_RESOURCES: usize = 256;
 
 /// Elements in all tables of a component together. Tables hold functions; large programs have
 /// some thousands.
@@ -120,7 +121,12 @@ impl WasiView for EdgeState {
 /// How much memory and how many table elements the component has, all its parts together.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryUse {
+    /// Linear memory. Does not shrink.
     bytes: usize,
+    /// Tensors that the host holds for it.
+    held: usize,
+    /// The most that both had together.
+    most: usize,
     pub(crate) limit: usize,
     table_elements: usize,
     /// It asked for more than it may have: if it traps now, this is why.
@@ -128,9 +134,33 @@ pub(crate) struct MemoryUse {
 }
 
 impl MemoryUse {
-    /// What it has now, which is the most that it had.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    /// The most that it had.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Whether the host may hold so much more for it, which it does then.
+    pub(crate) fn hold(&mut self, bytes: usize) -> bool {
+        let held = self.held.saturating_add(bytes);
+        let granted = self.fits(self.bytes, held);
+        if granted {
+            self.held = held;
+        }
+        granted
+    }
+
+    /// The host holds so much less.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.held = self.held.saturating_sub(bytes);
+    }
+
+    fn fits(&mut self, bytes: usize, held: usize) -> bool {
+        let all = bytes.saturating_add(held);
+        let fits = all <= self.limit;
+        if fits {
+            self.most = self.most.max(all);
+        }
+        fits
     }
 }
 
@@ -142,7 +172,7 @@ impl ResourceLimiter for MemoryUse {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let bytes = self.bytes.saturating_add(desired.saturating_sub(current));
-        let granted = bytes <= self.limit;
+        let granted = self.fits(bytes, self.held);
         if granted {
             self.bytes = bytes;
         } else {
@@ -184,5 +214,22 @@ mod tests {
         assert!(!memory.memory_growing(0, 60, None).expect("no trap"));
         assert!(memory.refused);
         assert!(memory.memory_growing(60, 100, None).expect("no trap"));
+    }
+
+    #[test]
+    fn what_the_host_holds_for_a_component_counts_as_its_memory() {
+        let mut memory = MemoryUse {
+            limit: 100,
+            ..MemoryUse::default()
+        };
+        assert!(memory.memory_growing(0, 60, None).expect("no trap"));
+        assert!(memory.hold(30));
+        assert!(!memory.hold(20));
+        assert!(!memory.memory_growing(60, 80, None).expect("no trap"));
+        memory.release(30);
+        assert_eq!(memory.most(), 90);
+        assert!(memory.memory_growing(60, 100, None).expect("no trap"));
+        assert!(!memory.hold(1));
+        assert!(!memory.hold(usize::MAX));
     }
 }

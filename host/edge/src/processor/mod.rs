@@ -36,7 +36,7 @@ pub(crate) use describe::Covered;
 pub(crate) use pipeline::{Answer, Context, Payload, Pipeline, Step};
 
 use crate::engine::EdgeEngine;
-use crate::{EdgeLimits, EngineError, inference};
+use crate::{EdgeLimits, EngineError, inference, nn};
 use threads::Threads;
 use usage::Ledger;
 
@@ -90,7 +90,10 @@ impl Processors {
             tick: Duration::from_millis(2),
             ..EdgeLimits::default()
         };
-        let engine = EdgeEngine::with(limits, cache, inference::add_to_linker)?;
+        let engine = EdgeEngine::with(limits, cache, |linker| {
+            inference::add_to_linker(linker)?;
+            nn::add_to_linker(linker)
+        })?;
         let threads = Threads::spawn(options.threads, options.nice)?;
         Ok(Self {
             engine,

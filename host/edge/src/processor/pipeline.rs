@@ -199,7 +199,7 @@ impl Pipeline {
         counters
             .nanos
             .add(u64::try_from(more.as_nanos()).unwrap_or(u64::MAX));
-        let memory = state.memory.bytes() as u64;
+        let memory = state.memory.most() as u64;
         counters.saw_memory(memory);
         self.usage.own = own;
         self.usage.memory = memory;

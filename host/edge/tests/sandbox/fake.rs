@@ -148,7 +148,7 @@ fn signature(dtype: DType) -> Signature {
 impl Models for Fake {
     fn open(&self, spec: &ModelSpec, _request_bytes: usize) -> Result<Arc<dyn OpenModel>> {
         match (spec.name.as_str(), &spec.version) {
-            ("m", VersionChoice::Latest) => {}
+            ("m", VersionChoice::Latest | VersionChoice::Specific(3)) => {}
             ("m", VersionChoice::Label(label)) if label == "stable" => {}
             _ => {
                 return Err(Error::not_found(format!(

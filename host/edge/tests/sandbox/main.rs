@@ -13,6 +13,7 @@ mod harness;
 mod hostile;
 mod lies;
 mod loading;
+mod nn;
 mod ordinary;
 mod processors;
 mod waiting;

@@ -29,7 +29,7 @@ fn processors() -> Processors {
     Processors::new(&options, Some(&cache)).expect("room for processors")
 }
 
-fn rights() -> Rights {
+pub(crate) fn rights() -> Rights {
     Rights {
         time: Duration::from_millis(200),
         memory: 32 * MIB,
@@ -44,27 +44,39 @@ async fn attach(
     rights: Rights,
     id: &ServableId,
 ) -> Result<Processor, ProcessorError> {
-    let fake = Fake::ready();
+    attach_to(processors, wasm, rights, id, &Fake::ready()).await
+}
+
+async fn attach_to(
+    processors: &Processors,
+    wasm: Bytes,
+    rights: Rights,
+    id: &ServableId,
+    fake: &Fake,
+) -> Result<Processor, ProcessorError> {
     let Services { models, .. } = fake.services();
     let component = processors.load(&id.name, wasm, rights, models).await?;
     component.attach(id, fake.signatures()).await
 }
 
 /// A gateway, a model and the processor before it.
-struct House {
+pub(crate) struct House {
     processors: Processors,
     gateway: Gateway,
-    fake: Fake,
+    pub(crate) fake: Fake,
 }
 
 impl House {
-    async fn new(name: &str, rights: Rights) -> Self {
-        let fake = Fake::ready();
+    pub(crate) async fn new(name: &str, rights: Rights) -> Self {
+        Self::with(name, rights, Fake::ready()).await
+    }
+
+    pub(crate) async fn with(name: &str, rights: Rights, fake: Fake) -> Self {
         let engine = engine(limits());
         let gateway = engine.load(gateway_component(), fake.services()).await;
         let gateway = gateway.expect("the gateway");
         let processors = processors();
-        let processor = attach(&processors, program(name), rights, fake.id()).await;
+        let processor = attach_to(&processors, program(name), rights, fake.id(), &fake).await;
         fake.put_before(processor.expect("a processor"));
         Self {
             processors,
@@ -73,7 +85,12 @@ impl House {
         }
     }
 
-    async fn post(&self, content_type: &str, body: &str, deadline: Deadline) -> RestResponse {
+    pub(crate) async fn post(
+        &self,
+        content_type: &str,
+        body: &str,
+        deadline: Deadline,
+    ) -> RestResponse {
         let request = RestRequest {
             method: "POST".to_owned(),
             path: "/v1/models/m:predict?signature_name=double".to_owned(),
@@ -84,7 +101,7 @@ impl House {
         response.expect("the gateway is not hostile")
     }
 
-    async fn tell(&self, words: &str) -> (u16, String) {
+    pub(crate) async fn tell(&self, words: &str) -> (u16, String) {
         let response = self.post("text/plain", words, Deadline::NEVER).await;
         (response.status, text(&response))
     }
@@ -105,10 +122,9 @@ impl House {
     }
 
     /// After whatever happened: nothing is held, and the next request is answered.
-    async fn assert_unharmed(&self) {
+    pub(crate) async fn assert_unharmed(&self) {
         let (status, answer) = self.tell("fine").await;
         assert_eq!(status, 200, "{answer}");
-        assert_eq!(self.fake.held(), 0, "models are held by nobody");
         // What was cut off is dropped on its own thread, at its next tick.
         let mut tries = 0;
         while self.processors.occupancy() != (0, 0) {
@@ -116,6 +132,7 @@ impl House {
             assert!(tries < 10_000, "{:?}", self.processors.occupancy());
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        assert_eq!(self.fake.held(), 0, "models are held by nobody");
     }
 }
 
