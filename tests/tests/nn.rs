@@ -4,11 +4,12 @@
 //! Where a test says that computations ride together, nobody is let go before the batch is full:
 //! the timeout is an hour.
 
+use std::path::Path;
 use std::thread;
 
 use tempfile::TempDir;
 use tensorgate_tests::http::Answer;
-use tensorgate_tests::models::path;
+use tensorgate_tests::models::{BasePath, path};
 use tensorgate_tests::program;
 use tensorgate_tests::server::Server;
 
@@ -23,6 +24,10 @@ struct House {
 
 /// Serves a model that tells how it was batched, with a component of the standard before it.
 fn house(parameters: &str) -> House {
+    house_with("nn", &path("batch_teller"), parameters)
+}
+
+fn house_with(component: &str, model: &Path, parameters: &str) -> House {
     let files = tempfile::tempdir().expect("a directory");
     let write = |name: &str, text: &str| {
         let file = files.path().join(name);
@@ -30,7 +35,7 @@ fn house(parameters: &str) -> House {
         file.display().to_string()
     };
     let batching = write("batching.config", parameters);
-    let wasm = program("nn");
+    let wasm = program(component);
     let processor = format!("processor {{ model: 'm' path: '{}' }}", wasm.display());
     let processors = write("processors.config", &processor);
     let flags = [
@@ -40,7 +45,7 @@ fn house(parameters: &str) -> House {
     ];
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     House {
-        server: Server::with_model("m", &path("batch_teller"), &flags),
+        server: Server::with_model("m", model, &flags),
         _files: files,
     }
 }
@@ -91,6 +96,28 @@ fn computations_of_many_instances_are_one_run() {
     assert_eq!(of("processed_batch_size_sum"), 8);
     let requests = house.metric("tensorgate_processor_requests_total{model=\"m\"}");
     assert_eq!(requests, 8);
+}
+
+/// It is built from the crate `wasi-nn` alone, and linked with the adapter.
+#[test]
+fn a_component_of_the_older_form_computes_together_with_others() {
+    let base = BasePath::new();
+    base.publish("2", 2);
+    let parameters = format!("{AN_HOUR} max_batch_size {{ value: 4 }}");
+    let house = house_with("nn_older", base.path(), &parameters);
+    thread::scope(|scope| {
+        let clients = ["m", "m@2"].map(|name| {
+            let house = &house;
+            scope.spawn(move || house.tell(&format!("compute {name}")))
+        });
+        for asked in clients {
+            let answer = asked.join().expect("it was answered");
+            // Half of 1 and of 2.5, and 2.
+            assert_eq!(answer.body, "8 bytes [2.5, 3.25]", "{answer:?}");
+        }
+    });
+    let runs = house.metric(":tensorflow:serving:batching_session:wrapped_run_count{}");
+    assert_eq!(runs, 1);
 }
 
 #[test]

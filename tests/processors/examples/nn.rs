@@ -17,7 +17,7 @@ use tensorgate_test_processors::{
 mod bindings {
     wit_bindgen::generate!({
         world: "ml",
-        path: "wit-nn",
+        path: "../../guest/wasi-nn",
         generate_all,
     });
 }
@@ -91,6 +91,10 @@ fn act(what: &str, name: &str, numbers: &[f32]) -> Result<String, NnError> {
         "deep" => {
             let tensor = Tensor::new(&[1; 300], TensorType::U8, &[0]);
             compute(name, x(tensor)).map(|outputs| tell(&outputs))
+        }
+        "numbered" => {
+            let inputs = vec![("0".to_owned(), fp32(&[count], numbers))];
+            compute(name, inputs).map(|outputs| tell(&outputs))
         }
         "none" => compute(name, vec![]).map(|outputs| tell(&outputs)),
         "unknown" => {

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tensorgate_types::Signature;
 use wasmtime::component::{Linker, Resource, ResourceType, WasmStr};
 
 use super::contract::{NnErrorCode, TensorType};
@@ -77,6 +78,10 @@ fn call(opened: &Opened, inputs: Vec<(String, HeldTensor)>) -> Fallible<Call> {
         return Err(not_carried(name, info.dtype));
     }
     check_count("inputs", inputs.len())?;
+    let inputs: Vec<(String, HeldTensor)> = inputs
+        .into_iter()
+        .map(|(name, tensor)| (name_of(signature, name), tensor))
+        .collect();
     let mut names = BTreeSet::new();
     if let Some((name, _)) = inputs.iter().find(|(name, _)| !names.insert(name.clone())) {
         return Err(NnError::invalid(format!("input {name} is there twice")));
@@ -93,6 +98,19 @@ fn call(opened: &Opened, inputs: Vec<(String, HeldTensor)>) -> Fallible<Call> {
     };
     check_call(opened.model.as_ref(), &call)?;
     Ok(call)
+}
+
+/// The input that a component means: by its name, or by its number in the order of names, as
+/// those do who know no names.
+fn name_of(signature: &Signature, name: String) -> String {
+    let inputs = &signature.inputs;
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+    if inputs.contains_key(&name) || !is_number {
+        return name;
+    }
+    let position = name.parse().ok();
+    let named = position.and_then(|position| inputs.keys().nth(position));
+    named.cloned().unwrap_or(name)
 }
 
 /// Gives the component all of them, or none.
@@ -136,4 +154,42 @@ fn give_one(
         state.memory.release(size);
     }
     given
+}
+
+#[cfg(test)]
+mod tests {
+    use tensorgate_types::{DType, PREDICT_METHOD, TensorInfo};
+
+    use super::*;
+
+    #[test]
+    fn a_number_is_an_input_where_it_is_no_name() {
+        let inputs = ["b", "a", "1"].map(|name| {
+            let info = TensorInfo {
+                tensor_name: String::new(),
+                dtype: DType::FLOAT,
+                shape: None,
+                optional: false,
+            };
+            (name.to_owned(), info)
+        });
+        let signature = Signature {
+            method_name: PREDICT_METHOD.to_owned(),
+            inputs: inputs.into(),
+            outputs: [].into(),
+        };
+        for (said, meant) in [
+            ("b", "b"),
+            ("0", "1"),
+            ("1", "1"),
+            ("01", "a"),
+            ("02", "b"),
+            ("3", "3"),
+            ("-1", "-1"),
+            ("", ""),
+            ("99999999999999999999999", "99999999999999999999999"),
+        ] {
+            assert_eq!(name_of(&signature, said.to_owned()), meant, "{said}");
+        }
+    }
 }

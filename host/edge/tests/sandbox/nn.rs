@@ -13,7 +13,11 @@ use crate::processors::{House, rights};
 
 /// What each body is answered with; the house is as it was after each.
 async fn assert_said(rights: Rights, cases: &[(&str, &str)]) {
-    let house = House::new("nn", rights).await;
+    assert_said_by("nn", rights, cases).await;
+}
+
+async fn assert_said_by(program: &str, rights: Rights, cases: &[(&str, &str)]) {
+    let house = House::new(program, rights).await;
     for (told, words) in cases {
         let (status, said) = house.tell(told).await;
         assert_eq!(status, 200, "{told}: {said}");
@@ -31,11 +35,40 @@ async fn a_component_of_the_standard_runs_models_by_name() {
             ("compute m#double 1 2.5", doubled),
             ("compute m@3#double 1 2.5", doubled),
             ("compute m:stable#double 1 2.5", doubled),
+            ("numbered m#double 1 2.5", doubled),
             ("chain m#double 1", "y TensorType::Fp32 [1] [4.0]"),
             (
                 "dropped m#double 1",
                 "y TensorType::Fp32 [1] [2.0], y TensorType::Fp32 [1] [2.0]",
             ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_component_of_the_older_form_runs_models_through_the_adapter() {
+    let invalid = "Caller module passed an invalid argument";
+    assert_said_by(
+        "nn_older",
+        rights(),
+        &[
+            ("compute m#double", "8 bytes [2.0, 5.0]"),
+            (
+                "contexts m@3#double",
+                "4 bytes [2.0], 4 bytes [4.0], 4 bytes [8.0]",
+            ),
+            ("compute nobody@", invalid),
+            ("compute m@4", "Not Found"),
+            ("compute other", "Runtime Error"),
+            ("compute m#same", "Unsupported Operation"),
+            ("load", "Unsupported Operation"),
+            ("integers m#double", invalid),
+            ("far-input m#double", invalid),
+            ("no-input m#double", invalid),
+            ("two-inputs m#double", invalid),
+            ("far-output m#double", invalid),
+            ("small-room m#double", "Too Large"),
         ],
     )
     .await;
