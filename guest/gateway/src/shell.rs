@@ -176,6 +176,10 @@ impl Model for inference::Model {
         processing::content_types(self, signature)
     }
 
+    fn called_as(&self, api: &str) {
+        processing::called_as(self, api);
+    }
+
     fn answered_by(&self) -> i64 {
         processing::answered_by(self)
     }

@@ -47,6 +47,8 @@ pub(crate) struct Fake {
     pub(crate) runs: RefCell<Vec<Vec<Called>>>,
     pub(crate) logs: RefCell<Vec<LogEntry>>,
     pub(crate) held: RefCell<Vec<Vec<u8>>>,
+    /// What runs were said to be for.
+    pub(crate) called_as: RefCell<Vec<String>>,
 }
 
 impl Default for Fake {
@@ -63,6 +65,7 @@ impl Default for Fake {
             runs: RefCell::default(),
             logs: RefCell::default(),
             held: RefCell::default(),
+            called_as: RefCell::default(),
         }
     }
 }
@@ -277,6 +280,10 @@ impl Model for FakeModel<'_> {
 
     fn signature_defs(&self) -> Vec<(String, Vec<u8>)> {
         self.0.defs.clone()
+    }
+
+    fn called_as(&self, api: &str) {
+        self.0.called_as.borrow_mut().push(api.to_owned());
     }
 
     fn run(&self, calls: &[Call<'_>], hold_from: u64) -> Result<Vec<Vec<Output>>> {

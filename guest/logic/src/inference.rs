@@ -51,6 +51,12 @@ pub trait Model {
         Vec::new()
     }
 
+    /// Says what runs are for from now on: `classify`, `regress` or `multi-inference`. A processor
+    /// is told; they are for `predict` without a word.
+    fn called_as(&self, api: &str) {
+        let _no_processor = api;
+    }
+
     /// The version that gave the last answer: a processor may have asked another one.
     fn answered_by(&self) -> i64 {
         self.version()

@@ -30,6 +30,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<EdgeState>) -> wasmtime::Result<
     let mut interface = linker.instance(INTERFACE)?;
     interface.func_wrap("covered", |store, call| covered(&store, call))?;
     interface.func_wrap("content-types", |store, call| content_types(&store, call))?;
+    interface.func_wrap("called-as", called_as)?;
     interface.func_wrap("answered-by", |store, call| answered_by(&store, call))?;
     interface.func_wrap_async("run-body", |store, call| Box::new(run_body(store, call)))?;
     Ok(())
@@ -41,6 +42,7 @@ impl HeldModel {
             processor: model.processor(),
             model,
             answered_by: None,
+            api: "predict",
         }
     }
 
@@ -91,6 +93,22 @@ fn content_types(
     let signature = signature.to_str(store)?;
     let covered = held.covered(&signature);
     Ok((covered.map_or_else(Vec::new, |(_, covered)| covered.content_types.clone()),))
+}
+
+/// What a run can be for.
+const APIS: [&str; 4] = ["predict", "classify", "regress", "multi-inference"];
+
+fn called_as(
+    mut store: Store<'_>,
+    (model, api): (Resource<HeldModel>, WasmStr),
+) -> wasmtime::Result<()> {
+    let said = api.to_str(&store)?;
+    // What is none of them is none of the house's words: it stays as it was.
+    let known = APIS.into_iter().find(|known| *known == said);
+    drop(said);
+    let held = store.data_mut().table.get_mut(&model)?;
+    held.api = known.unwrap_or(held.api);
+    Ok(())
 }
 
 fn answered_by(store: &Store<'_>, (model,): (Resource<HeldModel>,)) -> wasmtime::Result<(i64,)> {
@@ -250,10 +268,11 @@ async fn run_covered(
         let mut lists = run_model(store, plain.as_ref(), vec![call]).await?;
         return Ok(lists.pop().unwrap_or_default());
     };
+    let api = self::held(store, model)?.api;
     let context = Context {
         signature: call.signature,
         outputs: call.outputs.clone(),
-        properties: Vec::new(),
+        properties: vec![("api".to_owned(), api.to_owned())],
     };
     let payload = Payload::Tensors(call.inputs);
     let answer = process(store, model, processor, context, payload).await?;

@@ -30,6 +30,8 @@ pub(crate) struct HeldModel {
     pub(crate) processor: Option<Processor>,
     /// The version that gave the last answer, where it was another one.
     pub(crate) answered_by: Option<i64>,
+    /// What runs of it are for: `predict` and so on.
+    pub(crate) api: &'static str,
 }
 
 pub(crate) struct EdgeState {

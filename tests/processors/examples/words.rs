@@ -93,7 +93,9 @@ impl Guest for Words {
             let lines: Vec<String> = numbers.iter().map(f32::to_string).collect();
             return Ok(body("text/plain; charset=utf-8", lines.join("\n")));
         }
-        let seen = format!("{} in {}", REQUESTS.get(), context.signature_name);
+        let api = context.properties.iter().find(|(name, _)| name == "api");
+        let api = api.map_or("nothing", |(_, api)| api.as_str());
+        let seen = format!("{} in {} to {api}", REQUESTS.get(), context.signature_name);
         let seen = vec![seen; numbers.len()];
         Ok(tensors(vec![
             floats("numbers", &numbers),

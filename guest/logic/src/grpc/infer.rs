@@ -37,6 +37,10 @@ pub(super) fn one(
     name.clone_into(&mut outcome.signature);
     let examples = request.input.into_examples(&mut source)?;
     outcome.rows = examples.len() as u64;
+    model.called_as(match method {
+        Method::Classify => "classify",
+        Method::Regress => "regress",
+    });
     let result = infer(&model, &[plan], &examples)?
         .pop()
         .ok_or_else(|| Error::internal("one plan gave no answer"))?;
@@ -106,6 +110,7 @@ pub(super) fn several(
     spec.signature().clone_into(&mut outcome.signature);
     let examples = request.input.into_examples(&mut source)?;
     outcome.rows = examples.len() as u64;
+    model.called_as("multi-inference");
     let results = infer(&model, &plans, &examples)?;
     let version = model.answered_by();
     outcome.version = Some(version);

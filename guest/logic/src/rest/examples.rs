@@ -43,6 +43,7 @@ pub(super) fn answer(
             bytes: request.bytes,
         },
     };
+    model.called_as(outcome.api);
     let answers = infer(&model, &[plan], &examples)?;
     let version = model.answered_by();
     outcome.version = Some(version);

@@ -16,4 +16,5 @@ mod loading;
 mod nn;
 mod ordinary;
 mod processors;
+mod processors_refused;
 mod waiting;

@@ -107,6 +107,7 @@ fn examples_are_classified() {
         assert_eq!(got.result, Some(classes()));
         let (_, outcome) = call(&mut fake, "Classify", &sent);
         assert_eq!((outcome.api, outcome.rows), ("classify", 2));
+        assert_eq!(fake.called_as.borrow().last().unwrap(), "classify");
         let entry = fake.logs.borrow_mut().pop().unwrap();
         assert_eq!(entry.kind, LogKind::Classify);
         let before = if with_context {
@@ -133,6 +134,7 @@ fn examples_are_regressed() {
     let got: api::RegressionResponse = answer(&mut fake, "Regress", &sent);
     assert_eq!(got.model_spec, answered("r"));
     assert_eq!(got.result, Some(values()));
+    assert_eq!(*fake.called_as.borrow(), ["regress"]);
 }
 
 #[test]
