@@ -304,6 +304,13 @@ fn a_hostile_processor_costs_other_models_nothing() {
             assert!(other.join().expect("no request failed") > 0);
         }
     });
+    // What a client is not told, whoever wrote it finds in the log.
+    let log = server.log();
+    assert!(
+        log.contains("the processor of model m version 2: the component trapped"),
+        "{log}"
+    );
+    assert!(log.contains("told to"), "{log}");
     let fine = send(&server, PREDICT, "text/plain", "fine");
     assert_eq!(fine.status, 200, "{fine:?}");
 }

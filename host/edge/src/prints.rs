@@ -1,4 +1,5 @@
-//! What components print, in the log: at level debug, and only so much of it.
+//! What components print and do wrong, in the log: what they print at level debug, and only so
+//! much of it.
 //!
 //! A component that prints at each request would otherwise fill the disk of whoever turned
 //! debugging on.
@@ -23,6 +24,24 @@ struct Window {
 }
 
 impl Prints {
+    /// Logs what a component did wrong, as a warning, if it is its turn: nobody else has the
+    /// cause.
+    pub(crate) fn fault(&self, who: &str, cause: &dyn std::error::Error) {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = window.admit(Instant::now());
+        drop(window);
+        let Some(dropped) = admitted else {
+            return;
+        };
+        let mut text = cause.to_string();
+        let mut source = cause.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        tracing::warn!(dropped, "{who}: {text}");
+    }
+
     /// Logs a component's output, if it is its turn.
     pub(crate) fn log(&self, text: &str) {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -186,7 +186,13 @@ impl Pipeline {
             self.cabin = result.is_ok().then_some(cabin);
         }
         result.map_err(|error| {
-            self.processor.loaded().counters.failed.increment();
+            let loaded = self.processor.loaded();
+            loaded.counters.failed.increment();
+            if error.code() != ErrorCode::DeadlineExceeded {
+                // The client is told that it failed; why is for whoever wrote it.
+                let who = who(&self.processor);
+                loaded.sandbox.inner.prints.fault(&who, &error);
+            }
             told(&self.processor, error)
         })
     }
@@ -226,10 +232,14 @@ impl Pipeline {
     }
 }
 
+fn who(processor: &Processor) -> String {
+    let id = processor.id();
+    format!("the processor of model {} version {}", id.name, id.version)
+}
+
 /// What a client is told when a processor could not answer. The cause is for the log.
 fn told(processor: &Processor, error: EdgeError) -> Error {
-    let id = processor.id();
-    let who = format!("the processor of model {} version {}", id.name, id.version);
+    let who = who(processor);
     let message = match &error {
         EdgeError::Full { slots, waiting } => format!(
             "{who} is busy: {slots} requests are in it and {waiting} are waiting; try again later"
