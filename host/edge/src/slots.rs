@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tensorgate_types::Deadline;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::EdgeError;
 
@@ -35,31 +35,14 @@ impl Slots {
         }
     }
 
-    /// A slot, now or when one comes free before the deadline.
-    pub(crate) async fn take(&self, deadline: Deadline) -> Result<SemaphorePermit<'_>, EdgeError> {
-        match self.permits.try_acquire() {
+    /// A slot, now or when one comes free before the deadline. It can be taken along to another
+    /// thread.
+    pub(crate) async fn take(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, EdgeError> {
+        let permits = || Arc::clone(&self.permits);
+        match permits().try_acquire_owned() {
             Ok(permit) => return Ok(permit),
             // Nobody closes this semaphore; if it were closed, nothing would ever come free.
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {}
-        }
-        let _place = self.join_line()?;
-        let acquired = match deadline.instant() {
-            None => self.permits.acquire().await,
-            Some(at) => tokio::time::timeout_at(at.into(), self.permits.acquire())
-                .await
-                .map_err(|_| self.too_late())?,
-        };
-        acquired.map_err(|_| self.too_late())
-    }
-
-    /// As [`take`](Self::take), for somebody who takes the slot along.
-    pub(crate) async fn take_owned(
-        &self,
-        deadline: Deadline,
-    ) -> Result<OwnedSemaphorePermit, EdgeError> {
-        let permits = || Arc::clone(&self.permits);
-        if let Ok(permit) = permits().try_acquire_owned() {
-            return Ok(permit);
         }
         let _place = self.join_line()?;
         let acquired = match deadline.instant() {

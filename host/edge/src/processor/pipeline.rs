@@ -280,9 +280,9 @@ pub(super) struct Cabin {
 
 impl Cabin {
     pub(super) async fn take(loaded: &Arc<Loaded>, deadline: Deadline) -> Result<Self, EdgeError> {
-        let place = loaded.slots.take_owned(deadline).await?;
+        let place = loaded.slots.take(deadline).await?;
         let inner = &loaded.sandbox.inner;
-        let slot = inner.slots.take_owned(deadline).await?;
+        let slot = inner.slots.take(deadline).await?;
         inner.shared.counters.instances.increment();
         Ok(Self {
             store: loaded.sandbox.store(deadline),
