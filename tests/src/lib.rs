@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod http;
 pub mod models;
 pub mod mutate;
+pub mod over;
 pub mod python;
 pub mod server;
 mod stderr;

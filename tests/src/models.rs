@@ -67,6 +67,26 @@ impl BasePath {
         std::os::unix::fs::symlink(source, link).expect("a link can be made");
     }
 
+    /// As [`publish`](Self::publish), as version `addend`, with what `fill` puts into its
+    /// `assets.extra`. Gives the version's directory.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn publish_with(&self, addend: u8, fill: impl FnOnce(&Path)) -> PathBuf {
+        let source = path("half_plus_version").join(addend.to_string());
+        let staged = self.path().join(format!(".{addend}"));
+        let extra = staged.join("assets.extra");
+        std::fs::create_dir_all(&extra).expect("directories");
+        for part in ["saved_model.pb", "variables"] {
+            std::os::unix::fs::symlink(source.join(part), staged.join(part))
+                .expect("a link can be made");
+        }
+        fill(&extra);
+        let published = self.path().join(addend.to_string());
+        std::fs::rename(staged, &published).expect("it can be moved");
+        published
+    }
+
     /// Publishes a version that is none: its `saved_model.pb` is nonsense.
     ///
     /// # Panics

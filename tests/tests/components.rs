@@ -9,6 +9,7 @@ use std::thread;
 use tempfile::TempDir;
 use tensorgate_tests::http::{Answer, Connection};
 use tensorgate_tests::models::BasePath;
+use tensorgate_tests::over::Over;
 use tensorgate_tests::program;
 use tensorgate_tests::server::{Server, output, tensorgate};
 
@@ -350,13 +351,4 @@ fn nothing_is_lost_while_components_are_pushed() {
             assert!(client.join().expect("no request failed") > 0);
         }
     });
-}
-
-/// Says that it is over, also when a check has failed: clients in other threads go by it.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

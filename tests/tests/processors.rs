@@ -1,14 +1,14 @@
 //! Processors in the real server, before the real TensorFlow: beside a version, in the
 //! configuration, swapped with the version, and hostile ones beside other models.
 
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use tensorgate_tests::grpc::{Client, wire};
 use tensorgate_tests::http::Answer;
-use tensorgate_tests::models::{BasePath, path};
+use tensorgate_tests::models::BasePath;
+use tensorgate_tests::over::Over;
 use tensorgate_tests::program;
 use tensorgate_tests::server::{Server, output, tensorgate};
 
@@ -18,17 +18,9 @@ const PAGE: &str = "/monitoring/prometheus/metrics";
 /// Publishes version 2 or 3 of the model (half of x, and so much) with this processor beside it.
 /// Appears at once, whole.
 fn publish(base: &BasePath, version: u8, processor: &Path) -> PathBuf {
-    let source = path("half_plus_version").join(version.to_string());
-    let staged = base.path().join(format!(".{version}"));
-    let extra = staged.join("assets.extra");
-    std::fs::create_dir_all(&extra).expect("directories");
-    for part in ["saved_model.pb", "variables"] {
-        symlink(source.join(part), staged.join(part)).expect("a link can be made");
-    }
-    std::fs::copy(processor, extra.join("processor.wasm")).expect("it can be copied");
-    let published = base.path().join(version.to_string());
-    std::fs::rename(staged, &published).expect("it can be moved");
-    published
+    base.publish_with(version, |extra| {
+        std::fs::copy(processor, extra.join("processor.wasm")).expect("it can be copied");
+    })
 }
 
 fn serve(base: &BasePath, flags: &[&str]) -> Server {
@@ -44,15 +36,6 @@ fn send(server: &Server, path: &str, content_type: &str, body: &str) -> Answer {
         .connect()
         .request("POST", path, &headers, body.as_bytes());
     answer.unwrap_or_else(|error| panic!("{error}; log:\n{}", server.log()))
-}
-
-/// Says that it is over, also when a check has failed: clients in other threads go by it.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// A file with this configuration of processors, and the flag that names it.

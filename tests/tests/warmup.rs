@@ -1,13 +1,12 @@
 //! Warm-up of the real server with the real TensorFlow, from files that TensorFlow and the
 //! original's own messages wrote.
 
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
-use tensorgate_tests::models::{BasePath, path};
+use tensorgate_tests::models::BasePath;
 use tensorgate_tests::python;
 use tensorgate_tests::server::Server;
 
@@ -90,23 +89,15 @@ const PIPE: &str = "pipe";
 
 /// Publishes version 2 or 3 of the model with warm-up requests. Appears at once, whole.
 fn publish(base: &BasePath, version: u8, requests: &str) -> PathBuf {
-    let source = path("half_plus_version").join(version.to_string());
-    let staged = base.path().join(format!(".{version}"));
-    let extra = staged.join("assets.extra");
-    std::fs::create_dir_all(&extra).expect("directories");
-    for part in ["saved_model.pb", "variables"] {
-        symlink(source.join(part), staged.join(part)).expect("a link can be made");
-    }
-    let to = extra.join("tf_serving_warmup_requests");
-    if requests == PIPE {
-        let made = Command::new("mkfifo").arg(to).status();
-        assert!(made.expect("mkfifo is there").success());
-    } else {
-        std::fs::copy(FILES.path().join(requests), to).expect("it can be copied");
-    }
-    let published = base.path().join(version.to_string());
-    std::fs::rename(staged, &published).expect("it can be moved");
-    published
+    base.publish_with(version, |extra| {
+        let to = extra.join("tf_serving_warmup_requests");
+        if requests == PIPE {
+            let made = Command::new("mkfifo").arg(to).status();
+            assert!(made.expect("mkfifo is there").success());
+        } else {
+            std::fs::copy(FILES.path().join(requests), to).expect("it can be copied");
+        }
+    })
 }
 
 fn serve(base: &Path, flags: &[&str]) -> Server {
