@@ -5,16 +5,15 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::examples;
 use crate::process::{self, cargo};
 use crate::progress;
 use crate::repo::Repo;
 use crate::setup::{self, WASM_TARGET};
 
-/// Packages that are components; the host cannot run what they build.
+/// Packages that are components; the host cannot run what they build. The processors of examples
+/// are components too, but plain Rust on the host, where they are tested.
 pub(crate) const COMPONENTS: &[&str] = &["tensorgate-gateway", "tensorgate-spin"];
-
-/// Processors of the examples: components too, but plain Rust on the host, where they are tested.
-pub(crate) const PROCESSORS: &[&str] = &["tensorgate-image-classifier"];
 
 /// Programs that tests run inside the sandbox, one component per example.
 pub(crate) const TEST_PROGRAMS: &[&str] =
@@ -31,7 +30,7 @@ pub(crate) fn build(repo: &Repo) -> Result<()> {
     progress::step("building the WebAssembly components", || {
         // One by one, as the server's build and spin.toml do it: together, each would get the
         // union of all features, and the next build of one alone would make it anew.
-        for package in COMPONENTS.iter().chain(PROCESSORS) {
+        for package in COMPONENTS.iter().copied().chain(examples::packages()) {
             process::run(build_command(repo).args(["--package", package]))?;
         }
         for package in TEST_PROGRAMS {

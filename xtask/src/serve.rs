@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result};
 
 use crate::arguments::Arguments;
-use crate::examples;
+use crate::examples::{self, Example};
 use crate::process;
 use crate::progress;
 use crate::repo::{Profile, Repo};
@@ -41,8 +41,12 @@ pub(crate) fn serve(repo: &Repo, arguments: Arguments) -> Result<anyhow::Error> 
     if !given.own_models {
         for example in examples::ALL {
             examples::export(repo, &python, example)?;
-            examples::put_processor(repo, example, &repo.models())?;
-            models.extend(example.models.iter().map(|&model| model.to_owned()));
+            examples::put_processors(repo, example, &repo.models())?;
+            for name in example.model_names() {
+                if !models.iter().any(|known| known == name) {
+                    models.push(name.to_owned());
+                }
+            }
         }
     }
     server::build(repo, Profile::Release)?;
@@ -53,11 +57,13 @@ pub(crate) fn serve(repo: &Repo, arguments: Arguments) -> Result<anyhow::Error> 
         .arg(format!("--port={GRPC_PORT}"))
         .arg(format!("--rest_api_port={REST_PORT}"));
     if !given.own_models {
-        let names: Vec<&str> = models.iter().map(String::as_str).collect();
-        let config = repo.cache().join("models.config");
-        std::fs::write(&config, server::model_config(&repo.models(), &names))
-            .with_context(|| format!("cannot write {}", config.display()))?;
-        command.arg(format!("--model_config_file={}", config.display()));
+        let all: Vec<&Example> = examples::ALL.iter().collect();
+        command.args(examples::configure(
+            repo,
+            &all,
+            &repo.models(),
+            &repo.cache(),
+        )?);
     }
     // After ours: the last of several flags of one name wins.
     command.args(&flags);

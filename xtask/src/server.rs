@@ -1,7 +1,7 @@
 //! Building the server, and running one in the background for as long as something needs it.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -157,9 +157,14 @@ pub(crate) fn wait_until_ready(
     Ok(())
 }
 
+/// Whether a model answers, and no version of it is still on its way.
 fn is_available(port: u16, model: &str) -> bool {
-    http::get(port, &format!("/v1/models/{model}"))
-        .is_ok_and(|answer| answer.status == 200 && answer.body.contains("\"AVAILABLE\""))
+    let coming = ["\"START\"", "\"LOADING\""];
+    http::get(port, &format!("/v1/models/{model}")).is_ok_and(|answer| {
+        answer.status == 200
+            && answer.body.contains("\"AVAILABLE\"")
+            && !coming.iter().any(|state| answer.body.contains(state))
+    })
 }
 
 /// Two ports that nobody listens on now. Both are held at once, so they differ.
@@ -169,33 +174,9 @@ fn free_ports() -> Result<[u16; 2]> {
     Ok([one.local_addr()?.port(), other.local_addr()?.port()])
 }
 
-/// A configuration file for models that lie in `directory`.
-pub(crate) fn model_config(directory: &Path, models: &[&str]) -> String {
-    let mut config = "model_config_list {\n".to_owned();
-    for model in models {
-        let path = directory.join(model);
-        config.push_str(&format!(
-            "  config {{\n    name: \"{model}\"\n    base_path: {:?}\n    \
-             model_platform: \"tensorflow\"\n  }}\n",
-            path.display().to_string()
-        ));
-    }
-    config.push_str("}\n");
-    config
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn writes_a_configuration_in_text_format() {
-        assert_eq!(
-            model_config(Path::new("/m"), &["a"]),
-            "model_config_list {\n  config {\n    name: \"a\"\n    base_path: \"/m/a\"\n    \
-             model_platform: \"tensorflow\"\n  }\n}\n"
-        );
-    }
 
     #[test]
     fn shows_the_log_of_a_server_that_does_not_start() {

@@ -112,8 +112,8 @@ fn clippy_guests(repo: &Repo) -> Result<()> {
     command.args(["clippy", "--profile", "guest", "--target", WASM_TARGET]);
     command.args(["--lib", "--examples"]);
     command.arg("--target-dir").arg(guests::target(repo));
-    let processors = guests::PROCESSORS.iter().chain(guests::TEST_PROGRAMS);
-    for package in guests::COMPONENTS.iter().chain(processors) {
+    let components = guests::COMPONENTS.iter().chain(guests::TEST_PROGRAMS);
+    for package in components.copied().chain(examples::packages()) {
         command.args(["--package", package]);
     }
     process::run(command.args(["--", "--deny", "warnings"]))
