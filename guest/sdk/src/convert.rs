@@ -3,7 +3,7 @@
 use tensorgate_types::{DType, Error, ErrorCode, ModelSpec, Result, VersionChoice};
 
 use crate::bindings::exports::tensorgate::serving::processor as wit;
-use crate::bindings::tensorgate::serving::{inference, types};
+use crate::bindings::tensorgate::serving::{inference, runs, types};
 use crate::body::Body;
 use crate::describe::{Description, Signature, Subject, TensorInfo};
 use crate::processor::{Answer, Call, Context, Payload, Request, Step};
@@ -230,4 +230,21 @@ pub(crate) fn predict(model: &Handle, call: Call) -> Result<Outputs> {
         .predict(&call.signature_name, &inputs, &call.outputs)
         .map_err(error)
         .and_then(outputs)
+}
+
+/// A run that goes on in the host.
+pub(crate) type Begun = runs::Run;
+
+pub(crate) fn begin(model: &Handle, call: Call) -> Result<Begun> {
+    let inputs = tensors_out(call.inputs);
+    runs::begin(model, &call.signature_name, &inputs, &call.outputs).map_err(error)
+}
+
+pub(crate) fn wait(run: Begun) -> Result<Outputs> {
+    run.wait().map_err(error).and_then(outputs)
+}
+
+pub(crate) fn mirror(model: &Handle, call: Call) -> Result<()> {
+    let inputs = tensors_out(call.inputs);
+    runs::mirror(model, &call.signature_name, &inputs).map_err(error)
 }

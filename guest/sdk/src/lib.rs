@@ -87,7 +87,7 @@ pub mod text;
 
 pub use body::Body;
 pub use describe::{Description, Signature, Subject, TensorInfo};
-pub use models::Model;
+pub use models::{Model, Run};
 pub use processor::{Answer, Call, Context, Payload, Processor, Request, Step};
 pub use state::{keep, take_kept};
 pub use strings::Strings;

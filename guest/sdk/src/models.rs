@@ -59,13 +59,60 @@ impl Model {
     /// What the run ended with. Inputs that do not fit were made by the processor, so that
     /// `INVALID_ARGUMENT` is given as `INTERNAL`.
     pub fn predict(&self, call: Call) -> Result<Outputs> {
-        backend::predict(&self.0, call).map_err(|error| {
-            if error.code() == ErrorCode::InvalidArgument {
-                Error::internal(error.message())
-            } else {
-                error
-            }
-        })
+        backend::predict(&self.0, call).map_err(own_mistake)
+    }
+
+    /// Begins a run and does not wait for it, so that several models compute side by side. A
+    /// request may have 16 runs under way.
+    ///
+    /// ```no_run
+    /// # use tensorgate_sdk::{Call, Model, Outputs, Result, Tensor};
+    /// # fn all(call: Call) -> Result<Vec<Outputs>> {
+    /// let models = [Model::open("small")?, Model::open("large")?];
+    /// let runs = models.map(|model| model.begin(call.clone()));
+    /// runs.into_iter().map(|run| run?.wait()).collect()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Inputs that do not fit (`INTERNAL`, as for [`predict`](Self::predict)), and
+    /// `RESOURCE_EXHAUSTED` for one run too many.
+    pub fn begin(&self, call: Call) -> Result<Run> {
+        backend::begin(&self.0, call).map(Run).map_err(own_mistake)
+    }
+
+    /// Runs the model for nobody: what it gives, errors too, is dropped. It goes after all other
+    /// requests, and this returns at once. The outputs that `call` wants make no difference.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when as many such runs are on their way as the processor may have: traffic of
+    /// this kind is the first to be dropped. And inputs that do not fit (`INTERNAL`).
+    pub fn mirror(&self, call: Call) -> Result<()> {
+        backend::mirror(&self.0, call).map_err(own_mistake)
+    }
+}
+
+/// A run that goes on by itself. Dropping it gives it up.
+#[derive(Debug)]
+#[must_use = "a run that is dropped is given up"]
+pub struct Run(backend::Begun);
+
+impl Run {
+    /// Waits for what the model gives.
+    ///
+    /// # Errors
+    /// What the run ended with, as [`Model::predict`].
+    pub fn wait(self) -> Result<Outputs> {
+        backend::wait(self.0).map_err(own_mistake)
+    }
+}
+
+/// Inputs that do not fit were made by the processor: no client is to blame.
+fn own_mistake(error: Error) -> Error {
+    if error.code() == ErrorCode::InvalidArgument {
+        Error::internal(error.message())
+    } else {
+        error
     }
 }
 
@@ -97,6 +144,10 @@ mod tests {
                 error.to_string(),
                 "INTERNAL: input `x`: it is missing, there are none"
             );
+            let run = model.begin(call.clone()).unwrap();
+            model.mirror(call.clone()).unwrap();
+            let outputs = run.wait().unwrap();
+            assert_eq!(outputs.view::<f32>("y").unwrap().values(), [8.0]);
             let other = Model::open("large").unwrap();
             assert!(other.predict(call).is_err());
         });

@@ -75,3 +75,28 @@ pub(crate) fn signature(_model: &Handle, _name: &str) -> Option<Signature> {
 pub(crate) fn predict(model: &Handle, call: Call) -> Result<Outputs> {
     (model.answers)(&model.name, &call)
 }
+
+/// What a run gives, which was known when it was begun.
+#[derive(Debug)]
+pub(crate) struct Begun(Result<Outputs>);
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as in the sandbox, where it may fail"
+)]
+pub(crate) fn begin(model: &Handle, call: Call) -> Result<Begun> {
+    Ok(Begun(predict(model, call)))
+}
+
+pub(crate) fn wait(run: Begun) -> Result<Outputs> {
+    run.0
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as in the sandbox, where it may fail"
+)]
+pub(crate) fn mirror(model: &Handle, call: Call) -> Result<()> {
+    let _dropped = predict(model, call);
+    Ok(())
+}

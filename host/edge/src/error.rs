@@ -223,7 +223,8 @@ pub enum ProcessorError {
     /// It needs something that nobody gives it.
     #[error(
         "it asks for something that processors are not given: {0}; they are given \
-         tensorgate:serving/inference@0.1.0, wasi:nn 0.2.0-rc-2024-10-28 and WASI 0.2"
+         tensorgate:serving/inference@0.1.0, tensorgate:serving/runs@0.1.0, wasi:nn \
+         0.2.0-rc-2024-10-28 and WASI 0.2"
     )]
     Import(String),
     /// It does not give what a processor gives.

@@ -120,24 +120,37 @@ type PredictCall = (
     WasmList<WasmStr>,
 );
 
-async fn predict(
-    mut store: Store<'_>,
-    (model, signature_name, inputs, outputs): PredictCall,
-) -> wasmtime::Result<Answer<Vec<NamedTensorOut>>> {
-    let signature_name = Guest::of(&store).string(&signature_name)?;
-    let outputs = output_names(&mut store, &outputs)?;
-    let held = store.data().table.get(&model)?;
-    let inputs = Guest::of(&store).tensors(held, &signature_name, &inputs)?;
-    let call = outputs.and_then(|outputs| {
+/// What a component wants to be run: copied, and checked.
+pub(crate) fn checked_call(
+    store: &mut Store<'_>,
+    model: &Resource<HeldModel>,
+    signature: &WasmStr,
+    inputs: &[NamedTensorIn],
+    outputs: Option<&WasmList<WasmStr>>,
+) -> wasmtime::Result<Result<Call>> {
+    let signature = Guest::of(store).string(signature)?;
+    let outputs = match outputs {
+        Some(outputs) => output_names(store, outputs)?,
+        None => Ok(Vec::new()),
+    };
+    let held = store.data().table.get(model)?;
+    let inputs = Guest::of(store).tensors(held, &signature, inputs)?;
+    Ok(outputs.and_then(|outputs| {
         let call = Call {
-            signature: signature_name,
+            signature,
             inputs: inputs?,
             outputs,
         };
         check_covered(held, &call)?;
         Ok(call)
-    });
-    let call = match call {
+    }))
+}
+
+async fn predict(
+    mut store: Store<'_>,
+    (model, signature, inputs, outputs): PredictCall,
+) -> wasmtime::Result<Answer<Vec<NamedTensorOut>>> {
+    let call = match checked_call(&mut store, &model, &signature, &inputs, Some(&outputs))? {
         Ok(call) => call,
         Err(error) => return Ok((refuse(store.data(), &error),)),
     };

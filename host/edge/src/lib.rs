@@ -58,7 +58,7 @@ pub use engine::EdgeEngine;
 pub use error::{EdgeError, EngineError, GuestFault, LoadError, ProcessorError};
 pub use gateway::{Gateway, GrpcRequest, GrpcResponse, RestRequest};
 pub use limits::EdgeLimits;
-pub use models::{BoxFuture, Call, Models, NamedTensors, OpenModel, own_places};
+pub use models::{BoxFuture, Call, Models, NamedTensors, OpenModel, Work, own_places};
 pub use processor::{
     Component, Processor, ProcessorOptions, ProcessorStats, Processors, Rights, Survey, Usage,
 };

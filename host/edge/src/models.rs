@@ -20,6 +20,9 @@ pub type NamedTensors = Vec<(String, Tensor)>;
 /// A future on the heap, as a trait object needs it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Something to be done, whose result goes its own way.
+pub type Work = BoxFuture<'static, ()>;
+
 /// The models that a component may call.
 pub trait Models: Send + Sync + 'static {
     /// Opens a version of a model and pins it: what is returned stays usable until it is dropped.
@@ -34,6 +37,17 @@ pub trait Models: Send + Sync + 'static {
     /// # Errors
     /// `NOT_FOUND` for a model or a version that was never seen.
     fn status(&self, name: &str, version: Option<i64>) -> Result<Vec<ModelVersionStatus>>;
+
+    /// What is done on another task for the request of this one: what the house knows of the
+    /// request (how urgent it is, what its time is spent on) goes there with it.
+    fn for_request(&self, work: Work) -> Work {
+        work
+    }
+
+    /// What is done for nobody: all requests go first.
+    fn for_nobody(&self, work: Work) -> Work {
+        work
+    }
 }
 
 /// One version of one model, pinned.

@@ -11,6 +11,7 @@ use wasmtime::{Store, Trap};
 
 use crate::engine::Inner;
 use crate::meter::{Cut, Meter};
+use crate::processor::Mirrors;
 use crate::state::EdgeState;
 use crate::wasi::Grants;
 use crate::{EdgeError, GuestFault, Services};
@@ -33,6 +34,8 @@ pub(crate) struct Sandbox {
     pub(crate) bounds: Bounds,
     /// What it may see of the house; nothing by default.
     pub(crate) grants: Arc<Grants>,
+    /// What it may have under way for nobody; nothing by default.
+    pub(crate) mirrors: Option<Arc<Mirrors>>,
 }
 
 /// What one request may use up in it.
@@ -57,6 +60,7 @@ impl Sandbox {
             services: Arc::new(services),
             bounds,
             grants: Arc::default(),
+            mirrors: None,
         }
     }
 
@@ -70,6 +74,7 @@ impl Sandbox {
         );
         state.memory.limit = self.bounds.memory;
         state.grants = Arc::clone(&self.grants);
+        state.mirrors.clone_from(&self.mirrors);
         let mut store = Store::new(&self.inner.engine, state);
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|store| EdgeState::on_tick(&store));

@@ -12,6 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::engine::Shared;
 use crate::message::Outside;
 use crate::meter::Meter;
+use crate::processor::Mirrors;
 use crate::wasi::{self, Grants, Printed};
 use crate::{OpenModel, Processor, Services};
 
@@ -46,6 +47,10 @@ pub(crate) struct EdgeState {
     pub(crate) ran: bool,
     /// Models in `table`.
     pub(crate) held_models: usize,
+    /// Runs in `table` that were begun and not waited for.
+    pub(crate) begun: usize,
+    /// What it may have under way for nobody, and how much of that there is.
+    pub(crate) mirrors: Option<Arc<Mirrors>>,
     /// Whether the component has said how its request ended.
     pub(crate) reported: bool,
     /// Whether it has asked for a new configuration.
@@ -87,6 +92,8 @@ impl EdgeState {
             request_bytes: 0,
             ran: false,
             held_models: 0,
+            begun: 0,
+            mirrors: None,
             reported: false,
             reloaded: false,
             sampled: None,

@@ -19,7 +19,7 @@ pub mod bindings {
 pub use bindings::exports::tensorgate::serving::processor::{
     Answer, Body, Context, Description, Guest, ModelCall, Payload, Step, Subject,
 };
-pub use bindings::tensorgate::serving::{inference, types};
+pub use bindings::tensorgate::serving::{inference, runs, types};
 pub use types::{Error, ErrorCode, NamedTensor, StringData, Tensor, TensorData, TensorInfo};
 
 /// TensorFlow's numbers of types.

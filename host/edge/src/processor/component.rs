@@ -13,6 +13,7 @@ use super::Processors;
 use super::describe::{Covered, covered};
 use super::grants::{Granted, Silent};
 use super::pipeline::Cabin;
+use super::runs::Mirrors;
 use super::threads::Threads;
 use super::usage::Counters;
 use crate::contract::processor::{DescribeIn, NamedSignatureOut, SubjectOut};
@@ -85,6 +86,20 @@ pub(super) struct Loaded {
     pub(super) model: String,
 }
 
+impl Loaded {
+    /// Does `work` for the request of this task, on the processors' threads.
+    pub(super) fn on_threads<T, F>(&self, work: F) -> impl Future<Output = Option<T>> + use<T, F>
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let models = &self.sandbox.services.models;
+        let wrap = |work| models.for_request(work);
+        let task = self.threads.run(work, wrap);
+        async move { task?.await }
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(super) struct Exports {
     pub(super) describe: ComponentExportIndex,
@@ -133,13 +148,16 @@ impl Processors {
             memory: rights.memory,
         };
         sandbox.grants = Arc::new(rights.grants);
+        let counters = self.usage.of(model);
+        let mirrors = Mirrors::new(rights.concurrency, rights.memory, Arc::clone(&counters));
+        sandbox.mirrors = Some(Arc::new(mirrors));
         Ok(Component(Arc::new(Loaded {
             sandbox,
             instance,
             exports,
             slots: Arc::new(Slots::new(rights.concurrency, rights.waiting)),
             threads: Arc::clone(&self.threads),
-            counters: self.usage.of(model),
+            counters,
             answer_bytes: rights.answer_bytes,
             model: model.to_owned(),
         })))

@@ -11,7 +11,7 @@ use tensorgate_types::{
     ServableId, ShapeCheck, Signatures,
 };
 
-use crate::{BoxFuture, Call, Models, NamedTensors, OpenModel, Outcome, Telemetry};
+use crate::{BoxFuture, Call, Models, NamedTensors, OpenModel, Outcome, Telemetry, Work};
 
 /// The models of the house, as one processor may see them.
 pub(super) struct Granted {
@@ -46,6 +46,14 @@ impl Models for Granted {
     fn status(&self, name: &str, version: Option<i64>) -> Result<Vec<ModelVersionStatus>> {
         self.check(name)?;
         self.models.status(name, version)
+    }
+
+    fn for_request(&self, work: Work) -> Work {
+        self.models.for_request(work)
+    }
+
+    fn for_nobody(&self, work: Work) -> Work {
+        self.models.for_nobody(work)
     }
 }
 

@@ -21,6 +21,7 @@ mod convert;
 mod describe;
 mod grants;
 mod pipeline;
+mod runs;
 mod threads;
 mod usage;
 
@@ -34,6 +35,7 @@ pub use usage::{ProcessorStats, Usage};
 pub(crate) use convert::outputs_of;
 pub(crate) use describe::Covered;
 pub(crate) use pipeline::{Answer, Context, Payload, Pipeline, Step};
+pub(crate) use runs::Mirrors;
 
 use crate::engine::EdgeEngine;
 use crate::{EdgeLimits, EngineError, inference, nn};
@@ -92,6 +94,7 @@ impl Processors {
         };
         let engine = EdgeEngine::with(limits, cache, |linker| {
             inference::add_to_linker(linker)?;
+            runs::add_to_linker(linker)?;
             nn::add_to_linker(linker)
         })?;
         let threads = Threads::spawn(options.threads, options.nice)?;

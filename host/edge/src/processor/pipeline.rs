@@ -295,12 +295,13 @@ impl Cabin {
 
     /// Makes the instance, and nothing more.
     pub(super) async fn start(self) -> Result<Self, EdgeError> {
-        let threads = Arc::clone(&self.loaded.threads);
-        let started = threads.run(async move {
+        let loaded = Arc::clone(&self.loaded);
+        let work = async move {
             let mut cabin = self;
             let result = cabin.timed_start().await;
             result.map(|()| cabin)
-        });
+        };
+        let started = loaded.on_threads(work);
         started.await.unwrap_or_else(|| Err(gone()))
     }
 
@@ -350,13 +351,13 @@ impl Cabin {
         P: Lower + ComponentNamedList + Send + Sync + 'static,
         R: Lift + Send + Sync + 'static,
     {
-        let threads = Arc::clone(&self.loaded.threads);
-        let done = threads.run(async move {
+        let loaded = Arc::clone(&self.loaded);
+        let work = async move {
             let mut cabin = self;
             let result = cabin.timed_call(export, params).await;
             (cabin, result)
-        });
-        match done.await {
+        };
+        match loaded.on_threads(work).await {
             Some((cabin, result)) => (Some(cabin), result),
             None => (None, Err(gone())),
         }

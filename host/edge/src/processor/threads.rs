@@ -10,9 +10,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::EngineError;
+use crate::{EngineError, Work};
 
 #[derive(Debug)]
 pub(super) struct Threads {
@@ -35,16 +36,46 @@ impl Threads {
         })
     }
 
-    /// Does `work` on one of the threads. Dropping the future ends the work.
-    pub(super) async fn run<T, F>(&self, work: F) -> Option<T>
+    /// Does `work` on one of the threads, wrapped up by `wrap` for the way there. None once they
+    /// have stopped.
+    pub(super) fn run<T, F>(&self, work: F, wrap: impl FnOnce(Work) -> Work) -> Option<Task<T>>
     where
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        let task = self.runtime.as_ref()?.spawn(work);
-        // An error is a panic in this crate, or a runtime that shuts down.
-        Task(task).await
+        let runtime = self.runtime.as_ref()?;
+        let (work, result) = parcel(work, wrap);
+        Some(Task {
+            work: runtime.spawn(work),
+            result,
+        })
     }
+}
+
+/// Begins `work` beside what goes on here, wrapped up by `wrap` for the way.
+pub(super) fn task<T, F>(work: F, wrap: impl FnOnce(Work) -> Work) -> Task<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let (work, result) = parcel(work, wrap);
+    Task {
+        work: tokio::spawn(work),
+        result,
+    }
+}
+
+fn parcel<T, F>(work: F, wrap: impl FnOnce(Work) -> Work) -> (Work, oneshot::Receiver<T>)
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let (sender, result) = oneshot::channel();
+    let work = wrap(Box::pin(async move {
+        // Nobody waits any more where this fails.
+        let _ = sender.send(work.await);
+    }));
+    (work, result)
 }
 
 impl Drop for Threads {
@@ -66,19 +97,23 @@ fn give_way(nice: u8) {
     }
 }
 
-/// Work whose end somebody waits for.
-struct Task<T>(JoinHandle<T>);
+/// Work whose end somebody waits for. Dropping this ends it.
+pub(super) struct Task<T> {
+    work: JoinHandle<()>,
+    result: oneshot::Receiver<T>,
+}
 
 impl<T> Future for Task<T> {
+    /// None when the work was ended: by a panic in this crate, or by a runtime that shuts down.
     type Output = Option<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        Pin::new(&mut self.0).poll(context).map(Result::ok)
+        Pin::new(&mut self.result).poll(context).map(Result::ok)
     }
 }
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        self.0.abort();
+        self.work.abort();
     }
 }

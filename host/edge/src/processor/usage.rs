@@ -40,6 +40,12 @@ pub struct ProcessorStats {
     pub bytes_out: u64,
     /// The most linear memory that one request had, in bytes.
     pub peak_memory: u64,
+    /// Runs of models that it began for nobody.
+    pub mirrored: u64,
+    /// Those of them that failed.
+    pub mirrors_failed: u64,
+    /// Such runs that it was refused, since too many were under way.
+    pub mirrors_shed: u64,
 }
 
 /// The counters of all models that ever had a processor. They outlive their processors: a counter
@@ -71,6 +77,9 @@ pub(super) struct Counters {
     pub(super) nanos: Counter,
     pub(super) bytes_in: Counter,
     pub(super) bytes_out: Counter,
+    pub(super) mirrored: Counter,
+    pub(super) mirrors_failed: Counter,
+    pub(super) mirrors_shed: Counter,
     peak_memory: AtomicU64,
 }
 
@@ -89,6 +98,9 @@ impl Counters {
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
             peak_memory: self.peak_memory.load(Relaxed),
+            mirrored: self.mirrored.get(),
+            mirrors_failed: self.mirrors_failed.get(),
+            mirrors_shed: self.mirrors_shed.get(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tensorgate_edge::{
@@ -28,6 +29,8 @@ struct Inner {
     runs: Semaphore,
     /// Models that programs hold now.
     held: AtomicUsize,
+    /// Runs that are under way, waiting ones too.
+    running: AtomicUsize,
     reports: Mutex<Vec<Outcome>>,
     reloads: Mutex<Vec<Option<Vec<ModelConfig>>>>,
     /// How often somebody asked whether to write a request down.
@@ -64,6 +67,7 @@ impl Fake {
             ],
             runs: Semaphore::new(runs),
             held: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
             reports: Mutex::default(),
             reloads: Mutex::default(),
             draws: AtomicUsize::new(0),
@@ -97,6 +101,16 @@ impl Fake {
     /// Models that programs hold now.
     pub(crate) fn held(&self) -> usize {
         self.0.held.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many runs are under way.
+    pub(crate) async fn until_running(&self, runs: usize) {
+        until(&self.0.running, runs).await;
+    }
+
+    /// Waits until no models are held.
+    pub(crate) async fn until_let_go(&self) {
+        until(&self.0.held, 0).await;
     }
 
     /// Everything that it can be asked for.
@@ -210,6 +224,31 @@ impl RequestLog for Fake {
     }
 }
 
+async fn until(number: &AtomicUsize, expected: usize) {
+    let mut tries = 0;
+    while number.load(Ordering::SeqCst) != expected {
+        tries += 1;
+        assert!(tries < 10_000, "{number:?} and not {expected}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A run that is under way, for as long as this lives.
+struct Running<'a>(&'a AtomicUsize);
+
+impl<'a> Running<'a> {
+    fn new(running: &'a AtomicUsize) -> Self {
+        running.fetch_add(1, Ordering::SeqCst);
+        Self(running)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 struct Opened(Arc<Inner>);
 
 impl Drop for Opened {
@@ -245,6 +284,7 @@ impl OpenModel for Opened {
         _deadline: Deadline,
     ) -> BoxFuture<'_, Result<Vec<NamedTensors>>> {
         Box::pin(async move {
+            let _running = Running::new(&self.0.running);
             let run = self.0.runs.acquire().await.expect("nobody closes it");
             run.forget();
             calls.into_iter().map(answer).collect()

@@ -17,4 +17,5 @@ mod nn;
 mod ordinary;
 mod processors;
 mod processors_refused;
+mod runs;
 mod waiting;

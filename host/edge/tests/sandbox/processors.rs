@@ -60,7 +60,7 @@ async fn attach_to(
 
 /// A gateway, a model and the processor before it.
 pub(crate) struct House {
-    processors: Processors,
+    pub(crate) processors: Processors,
     gateway: Gateway,
     pub(crate) fake: Fake,
 }

@@ -9,7 +9,7 @@ use crate::wiring::Desk;
 type Number = fn(&ProcessorStats) -> u64;
 
 /// The metrics: kind, name, help, number.
-const ALL: [(Kind, &str, &str, Number); 8] = [
+const ALL: [(Kind, &str, &str, Number); 11] = [
     (
         Kind::Counter,
         "tensorgate_processor_requests_total",
@@ -57,6 +57,24 @@ const ALL: [(Kind, &str, &str, Number); 8] = [
         "tensorgate_processor_peak_memory_bytes",
         "The most linear memory that one request had in them.",
         |stats| stats.peak_memory,
+    ),
+    (
+        Kind::Counter,
+        "tensorgate_processor_mirrored_total",
+        "Runs of models that they began for nobody.",
+        |stats| stats.mirrored,
+    ),
+    (
+        Kind::Counter,
+        "tensorgate_processor_mirrors_failed_total",
+        "Runs for nobody that failed.",
+        |stats| stats.mirrors_failed,
+    ),
+    (
+        Kind::Counter,
+        "tensorgate_processor_mirrors_shed_total",
+        "Runs for nobody that were refused, since too many were under way.",
+        |stats| stats.mirrors_shed,
     ),
 ];
 

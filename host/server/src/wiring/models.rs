@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tensorgate_core::{Manager, ServableHandle};
-use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel, Processor, own_places};
+use tensorgate_edge::{BoxFuture, Models, NamedTensors, OpenModel, Processor, Work, own_places};
 use tensorgate_types::{
     Deadline, Error, ErrorCode, InputView, ModelSpec, ModelVersionStatus, Place, Result,
     ServableId, ShapeCheck, Signatures,
@@ -14,6 +14,7 @@ use tensorgate_types::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::press::{Press, Servable};
+use super::telemetry;
 use crate::options::{ModelLimits, StrictShapes};
 
 /// What a request is told that is longer than its model takes.
@@ -102,6 +103,14 @@ impl<P: Servable> Models for Shelf<P> {
 
     fn status(&self, name: &str, version: Option<i64>) -> Result<Vec<ModelVersionStatus>> {
         self.manager.status(name, version)
+    }
+
+    fn for_request(&self, work: Work) -> Work {
+        telemetry::for_request(work)
+    }
+
+    fn for_nobody(&self, work: Work) -> Work {
+        telemetry::for_nobody(work)
     }
 }
 

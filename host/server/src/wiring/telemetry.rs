@@ -3,17 +3,17 @@
 //!
 //! The component and the models are called on the task of the request. So what they say is left
 //! in a place of that task, and read when the request has ended: nothing is shared between
-//! requests but the counters.
+//! requests but the counters. Tasks that do something for the request are given the same place.
 //!
 //! **Cancellation:** a request whose client went away is not counted: nobody was answered.
 
-use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tensorgate_edge::{EdgeError, Outcome, Telemetry, Usage};
+use tensorgate_edge::{EdgeError, Outcome, Telemetry, Usage, Work};
 use tensorgate_types::{Error, Priority};
 
 use crate::door::Terms;
@@ -21,14 +21,35 @@ use crate::metrics::{Api, Ended, Entrypoint, Metrics};
 
 tokio::task_local! {
     /// What is known of the request that this task handles.
-    static REQUEST: RefCell<Seen>;
+    static REQUEST: Arc<Mutex<Seen>>;
+}
+
+/// What is known of the request of this task, where it has one.
+fn here<T>(look: impl FnOnce(MutexGuard<'_, Seen>) -> T) -> Option<T> {
+    let lock = |seen: &Arc<Mutex<Seen>>| look(seen.lock().unwrap_or_else(PoisonError::into_inner));
+    REQUEST.try_with(lock).ok()
 }
 
 /// How urgent the request of this task is.
 pub(crate) fn priority() -> Priority {
-    REQUEST
-        .try_with(|request| request.borrow().priority)
-        .unwrap_or_default()
+    here(|seen| seen.priority).unwrap_or_default()
+}
+
+/// `work`, as something that is done for the request of this task.
+pub(crate) fn for_request(work: Work) -> Work {
+    match REQUEST.try_with(Arc::clone) {
+        Ok(seen) => Box::pin(REQUEST.scope(seen, work)),
+        Err(_) => work,
+    }
+}
+
+/// `work`, as something that nobody asked for: it gives way to all requests.
+pub(crate) fn for_nobody(work: Work) -> Work {
+    let seen = Seen {
+        priority: Priority::Low,
+        ..Seen::default()
+    };
+    Box::pin(REQUEST.scope(Arc::new(Mutex::new(seen)), work))
 }
 
 #[derive(Debug, Default)]
@@ -134,13 +155,14 @@ fn server_timing(seen: &Seen, total: Duration) -> String {
 async fn watched<T>(priority: Priority, call: impl Future<Output = T>) -> (T, Seen) {
     let watched = async {
         let result = call.await;
-        (result, REQUEST.with(RefCell::take))
+        let seen = here(|mut seen| mem::take(&mut *seen));
+        (result, seen.unwrap_or_default())
     };
-    let seen = RefCell::new(Seen {
+    let seen = Seen {
         priority,
         ..Seen::default()
-    });
-    REQUEST.scope(seen, watched).await
+    };
+    REQUEST.scope(Arc::new(Mutex::new(seen)), watched).await
 }
 
 fn ended(seen: &Seen, entrypoint: Entrypoint, api: Api, code: u32, took: Duration) -> Ended<'_> {
@@ -164,9 +186,7 @@ pub(crate) async fn in_model<T>(run: impl Future<Output = T>) -> T {
     let result = run.await;
     let took = start.elapsed();
     // Outside of a request there is nobody to note it for.
-    let _ = REQUEST.try_with(|seen| {
-        *seen.borrow_mut().in_model.get_or_insert_default() += took;
-    });
+    here(|mut seen| *seen.in_model.get_or_insert_default() += took);
     result
 }
 
@@ -186,12 +206,11 @@ impl Telemetry for Reports {
             "request ended"
         );
         // The trait says that this is the request's task, and every request is watched.
-        let _ = REQUEST.try_with(|seen| seen.borrow_mut().outcome = Some(outcome));
+        here(|mut seen| seen.outcome = Some(outcome));
     }
 
     fn processed(&self, usage: Usage) {
-        let _ = REQUEST.try_with(|seen| {
-            let mut seen = seen.borrow_mut();
+        here(|mut seen| {
             let all = seen.in_processor.get_or_insert_default();
             all.took += usage.took;
             all.own += usage.own;
@@ -305,6 +324,36 @@ mod tests {
         let processor =
             ", processor;dur=3.000, processor-own;dur=1.000, processor-memory;desc=\"2000\"";
         assert!(said.ends_with(processor), "{said}");
+    }
+
+    #[tokio::test]
+    async fn what_another_task_does_for_a_request_is_the_request_s() {
+        let (outcomes, _) = outcomes();
+        let wraps: [fn(Work) -> Work; 2] = [for_request, for_nobody];
+        for (wrap, urgency, is_its) in [
+            (wraps[0], Priority::High, true),
+            (wraps[1], Priority::Low, false),
+        ] {
+            let terms = Terms {
+                priority: Priority::High,
+                timing: Some(Timing::default()),
+                ..terms()
+            };
+            let request = async {
+                let work = wrap(Box::pin(async move {
+                    assert_eq!(priority(), urgency);
+                    in_model(async {}).await;
+                }));
+                tokio::spawn(work).await.unwrap();
+                Ok(())
+            };
+            let answer = outcomes.of_client(Entrypoint::Rest, Api::Other, &terms, request);
+            answer.await.unwrap();
+            let mut headers = http::HeaderMap::new();
+            terms.timing.unwrap().put(&mut headers);
+            let said = headers["server-timing"].to_str().unwrap();
+            assert_eq!(said.contains("model;dur="), is_its, "{said}");
+        }
     }
 
     #[tokio::test]
