@@ -1,9 +1,12 @@
-//! Builds the gateway component, so that the binary can carry it.
+//! Builds the gateway component, and lists the files of new projects, so that the binary can carry
+//! them.
 //!
 //! `TENSORGATE_GATEWAY_WASM=FILE` takes a component that is built already.
 
 use std::env;
 use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -65,6 +68,62 @@ fn main() -> Result<()> {
         "cargo::rustc-env=TENSORGATE_GATEWAY_COMPONENT={}",
         component.display()
     );
+    let embedded = embed(&root)?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    fs::write(out.join("embedded.rs"), embedded)?;
+    Ok(())
+}
+
+/// What `tensorgate new` writes: a constant of this name has the files in these places, seen from
+/// the root. They are the very files that everything else here is built from.
+const EMBEDDED: &[(&str, &[&str])] = &[
+    ("TEMPLATES", &["host/server/src/cli/new/templates"]),
+    ("CONTRACT", &["wit"]),
+    (
+        "VENDORED",
+        &[
+            "guest/sdk/Cargo.toml",
+            "guest/sdk/src",
+            "host/types/Cargo.toml",
+            "host/types/src",
+            "proto",
+        ],
+    ),
+];
+
+/// Constants with the paths and the contents of files.
+fn embed(root: &Path) -> Result<String> {
+    let mut text = String::new();
+    for (name, places) in EMBEDDED {
+        writeln!(text, "pub(super) const {name}: &[(&str, &[u8])] = &[")?;
+        for place in *places {
+            let mut files = Vec::new();
+            collect(&root.join(place), &mut files)?;
+            files.sort();
+            println!("cargo::rerun-if-changed={}", root.join(place).display());
+            for file in files {
+                let path = file.strip_prefix(root)?.to_str().ok_or("a path is UTF-8")?;
+                writeln!(text, "    ({path:?}, include_bytes!({file:?})),")?;
+            }
+        }
+        writeln!(text, "];")?;
+    }
+    Ok(text)
+}
+
+/// The file there, or every file below that directory. What tools leave behind is passed over.
+fn collect(place: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    const LEFT_BEHIND: [&str; 4] = ["target", "node_modules", "__pycache__", "Cargo.lock"];
+    if place.is_file() {
+        files.push(place.to_owned());
+        return Ok(());
+    }
+    for entry in fs::read_dir(place)? {
+        let path = entry?.path();
+        if !LEFT_BEHIND.iter().any(|name| path.ends_with(name)) {
+            collect(&path, files)?;
+        }
+    }
     Ok(())
 }
 

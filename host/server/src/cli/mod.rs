@@ -12,6 +12,7 @@ mod flag;
 mod format;
 mod http;
 mod inspect;
+mod new;
 mod serve;
 mod serve_flags;
 mod status;
@@ -39,7 +40,8 @@ usage: tensorgate <command> [--flag=value ...]
 
   serve      serve models; takes the flags of tensorflow_model_server
   inspect    print what a SavedModel takes and gives
-  component  push, list and roll back processors of a running server
+  new        make a new processor: a project in Rust, JavaScript or Python
+  component  build, test, push, list and roll back processors
   status     print what a running server runs where, and the memory that it has
   version    print the versions of this program and of TensorFlow
   help       print this, or the help of a command: tensorgate help serve
@@ -72,6 +74,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         "serve" => serve::as_tensorgate(rest),
         "inspect" => inspect::run(rest),
         "status" => status::run(rest),
+        "new" => new::run(rest),
         "component" => component::run(rest),
         "version" => serve::version(rest),
         "worker" => worker::run(rest),
@@ -83,6 +86,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Some("serve") => serve::as_tensorgate(&["--help".to_owned()]),
             Some("inspect") => inspect::run(&["--help".to_owned()]),
             Some("status") => status::run(&["--help".to_owned()]),
+            Some("new") => new::run(&["--help".to_owned()]),
             Some("component") => component::run(&["--help".to_owned()]),
             Some("version") => serve::version(&["--help".to_owned()]),
             None | Some("help") => {
@@ -105,7 +109,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn no_command(name: &str) -> String {
     format!(
-        "no command is called {name}: there are serve, inspect, component, status, version, help"
+        "no command is called {name}: there are serve, inspect, new, component, status, version, help"
     )
 }
 
