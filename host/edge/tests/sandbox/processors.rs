@@ -206,6 +206,41 @@ async fn clients_are_held_against_what_the_processor_describes() {
 }
 
 #[tokio::test]
+async fn a_processor_built_against_the_first_release_works() {
+    let house = House::new("released", rights()).await;
+    let (status, answer) = house.tell("everything").await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer, "2 versions, 3 opened, 1 inputs, 2 signatures, 8 8");
+    let (status, answer) = house
+        .json(r#"{"signature_name": "double", "instances": [4.0]}"#)
+        .await;
+    assert_eq!((status, answer.contains("8.0")), (200, true), "{answer}");
+}
+
+/// What a processor built against a later `0.1` is, as long as it asks for nothing new.
+#[tokio::test]
+async fn the_last_number_of_the_contract_makes_no_difference() {
+    let mut later = program("released").to_vec();
+    let (old, new) = (b"tensorgate:serving/", b"@0.1.0");
+    let mut places = 0;
+    for at in 0..later.len() {
+        let Some(name) = later[at..].strip_prefix(old) else {
+            continue;
+        };
+        let length = name.iter().take_while(|byte| **byte != b'@').count();
+        let version = at + old.len() + length;
+        if later[version..].starts_with(new) {
+            later[version + new.len() - 1] = b'7';
+            places += 1;
+        }
+    }
+    assert!(places > 3, "{places}");
+    let fake = Fake::ready();
+    let attached = attach_to(&processors(), later.into(), rights(), fake.id(), &fake).await;
+    assert!(attached.is_ok(), "{attached:?}");
+}
+
+#[tokio::test]
 async fn what_a_hostile_processor_does_costs_its_own_request() {
     let house = House::new("hostile_processor", rights()).await;
     let failed = "the processor of model m version 3 failed";
