@@ -1,6 +1,5 @@
 //! Bodies: bytes with a content type.
 
-#[cfg(feature = "json")]
 use tensorgate_types::{Error, Result};
 
 /// A body of a request or of an answer.
@@ -28,6 +27,36 @@ impl Body {
         let end = self.content_type.find(';');
         let essence = &self.content_type[..end.unwrap_or(self.content_type.len())];
         essence.trim().to_ascii_lowercase()
+    }
+
+    /// The body as text: UTF-8, which is also what text without a `charset` is taken for.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` when the content type says another charset, or the bytes are not UTF-8.
+    pub fn text(&self) -> Result<&str> {
+        let parameters = self.content_type.split(';').skip(1);
+        let charset = parameters.filter_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            let is_charset = name.trim().eq_ignore_ascii_case("charset");
+            is_charset.then(|| value.trim().trim_matches('"'))
+        });
+        for charset in charset {
+            let known = ["utf-8", "utf8", "us-ascii"];
+            if !known
+                .iter()
+                .any(|known| charset.eq_ignore_ascii_case(known))
+            {
+                return Err(Error::invalid_argument(format!(
+                    "expected text in UTF-8, found the charset {charset}"
+                )));
+            }
+        }
+        std::str::from_utf8(&self.bytes).map_err(|error| {
+            Error::invalid_argument(format!(
+                "expected text in UTF-8: byte {} is none",
+                error.valid_up_to()
+            ))
+        })
     }
 
     /// A body of JSON.
@@ -65,6 +94,23 @@ mod tests {
         ] {
             assert_eq!(Body::new(content_type, "").essence(), essence);
         }
+    }
+
+    #[test]
+    fn text_is_utf_8() {
+        for content_type in ["text/csv", "text/plain; charset=\"UTF-8\"", "text/plain;x"] {
+            assert_eq!(Body::new(content_type, "\u{e4}").text().unwrap(), "\u{e4}");
+        }
+        let other = Body::new("text/plain; Charset=latin1", "a");
+        assert_eq!(
+            other.text().unwrap_err().message(),
+            "expected text in UTF-8, found the charset latin1"
+        );
+        let broken = Body::new("text/plain", b"ab\xff");
+        assert_eq!(
+            broken.text().unwrap_err().to_string(),
+            "INVALID_ARGUMENT: expected text in UTF-8: byte 2 is none"
+        );
     }
 
     #[cfg(feature = "json")]

@@ -71,9 +71,12 @@ mod describe;
 pub mod image;
 mod models;
 mod processor;
+mod rows;
+mod settings;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod shell;
+pub mod split;
 mod state;
 mod strings;
 #[cfg(feature = "tabular")]
@@ -89,10 +92,13 @@ pub use body::Body;
 pub use describe::{Description, Signature, Subject, TensorInfo};
 pub use models::{Model, Run};
 pub use processor::{Answer, Call, Context, Payload, Processor, Request, Step};
+pub use settings::setting;
 pub use state::{keep, take_kept};
 pub use strings::Strings;
 pub use tensor::{Element, Tensor, View};
-pub use tensorgate_types::{DEFAULT_SIGNATURE, DType, Error, ErrorCode, Result, VersionChoice};
+pub use tensorgate_types::{
+    DEFAULT_SIGNATURE, DType, Error, ErrorCode, ModelSpec, Result, VersionChoice,
+};
 pub use tensors::{Outputs, Tensors};
 
 /// The contract in Rust, generated.

@@ -1,7 +1,7 @@
 //! Tables: CSV to columns, and to serialized `tf.Example`s.
 //!
 //! ```
-//! use tensorgate_sdk::tabular::{Limits, Schema, Table};
+//! use tensorgate_sdk::tabular::{Limits, Schema, Table, to_csv};
 //!
 //! let table = Table::parse(b"age,city\n41,Bern\n7,Basel\n", Limits::default())?;
 //! assert_eq!(table.floats("age")?, [41.0, 7.0]);
@@ -10,6 +10,10 @@
 //! // For a model whose input is a batch of serialized examples.
 //! let examples = table.examples(&Schema::new().float("age").text("city"))?;
 //! assert_eq!(examples.shape(), [2]);
+//!
+//! // And back: the header, and a line for each row.
+//! let csv = to_csv(&[("Bern", 0.5), ("Basel", 0.25)], &["city", "score"])?;
+//! assert_eq!(csv, b"city,score\nBern,0.5\nBasel,0.25\n");
 //! # Ok::<(), tensorgate_sdk::Error>(())
 //! ```
 //!
@@ -18,8 +22,9 @@
 
 use std::str::FromStr;
 
-use csv::{ReaderBuilder, StringRecord};
+use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 use prost::Message as _;
+use serde::Serialize;
 use tensorgate_proto::tensorflow::{
     BytesList, Example, Feature, Features, FloatList, Int64List, feature::Kind,
 };
@@ -140,21 +145,24 @@ impl Table {
         })
     }
 
-    /// A serialized `tf.Example` for each row, as a string tensor `[rows]`.
+    /// A serialized `tf.Example` for each row, as a string tensor `[rows]`. Columns that the schema
+    /// does not have are left out.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` when a column of the schema is missing, or a cell is not of its type.
+    /// `INVALID_ARGUMENT` when a column of the schema is missing that is not optional, or a cell is
+    /// not of its type.
     pub fn examples(&self, schema: &Schema) -> Result<Tensor> {
-        let columns: Vec<usize> = schema
+        let columns: Vec<(&Wanted, usize)> = schema
             .0
             .iter()
-            .map(|wanted| self.column(&wanted.name))
+            .filter(|wanted| !wanted.optional || self.names().any(|name| name == wanted.name))
+            .map(|wanted| Ok((wanted, self.column(&wanted.name)?)))
             .collect::<Result<_>>()?;
         let mut examples = Vec::with_capacity(self.len());
         for (index, row) in self.rows.iter().enumerate() {
             let mut features = Features::default();
-            for (wanted, column) in schema.0.iter().zip(&columns) {
-                let cell = cell(row, *column);
+            for &(wanted, column) in &columns {
+                let cell = cell(row, column);
                 if cell.is_empty() && wanted.optional {
                     continue;
                 }
@@ -249,8 +257,9 @@ impl Schema {
         self.with(name, List::Text)
     }
 
-    /// Where a cell of the last column is empty, its feature is left out, so that the model takes
-    /// its own default. Otherwise an empty cell is no number, and a text of no letters.
+    /// Where a cell of the last column is empty, or there is no such column at all, its feature is
+    /// left out, so that the model takes its own default. Otherwise a column has to be there, and
+    /// an empty cell is no number, and a text of no letters.
     #[must_use]
     pub fn optional(mut self) -> Self {
         if let Some(last) = self.0.last_mut() {
@@ -283,6 +292,25 @@ impl Wanted {
             }),
         })
     }
+}
+
+/// CSV whose first line is `names`, with a line for each row: a tuple, or a struct whose fields are
+/// in the order of the names. Cells that need it are quoted; numbers are as short as they can be.
+///
+/// # Errors
+/// `INTERNAL` when a row is of another length, or holds what a cell cannot.
+pub fn to_csv<T: Serialize>(rows: &[T], names: &[&str]) -> Result<Vec<u8>> {
+    let failed = |error: csv::Error| Error::internal(format!("the answer cannot be CSV: {error}"));
+    let mut writer = WriterBuilder::new()
+        .has_headers(false)
+        .from_writer(Vec::new());
+    writer.write_record(names).map_err(failed)?;
+    for row in rows {
+        writer.serialize(row).map_err(failed)?;
+    }
+    writer
+        .into_inner()
+        .map_err(|error| Error::internal(format!("the answer cannot be CSV: {}", error.error())))
 }
 
 #[cfg(test)]
@@ -345,6 +373,42 @@ mod tests {
         let empty = table("").unwrap();
         assert!(empty.is_empty() && empty.floats("a").is_err());
         assert_eq!(table("a\n").unwrap().floats("a").unwrap(), [0.0; 0]);
+    }
+
+    #[test]
+    fn a_column_that_is_optional_may_be_missing() {
+        let table = table("city\nBern\n").unwrap();
+        let schema = Schema::new().text("city").float("age").optional();
+        let tensor = table.examples(&schema).unwrap();
+        let example = tensor
+            .as_strings()
+            .unwrap()
+            .iter()
+            .next()
+            .map(<[u8]>::to_vec);
+        let features = Example::decode(&*example.unwrap())
+            .unwrap()
+            .features
+            .unwrap();
+        assert_eq!(features.feature.keys().collect::<Vec<_>>(), ["city"]);
+        let error = table.examples(&Schema::new().float("age")).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "CSV: there is no column `age`, only `city`"
+        );
+    }
+
+    #[test]
+    fn rows_become_lines() {
+        let rows = [("a, \"b\"", 0.5f32, Some(1)), ("\u{e4}", -1e-7, None)];
+        let csv = to_csv(&rows, &["name", "x", "id"]).unwrap();
+        let text = String::from_utf8(csv).unwrap();
+        assert_eq!(text, "name,x,id\n\"a, \"\"b\"\"\",0.5,1\n\u{e4},-1e-7,\n");
+        let read = table(&text).unwrap();
+        assert_eq!(read.texts("name").unwrap(), ["a, \"b\"", "\u{e4}"]);
+        assert_eq!(to_csv::<(f32,)>(&[], &["x"]).unwrap(), b"x\n");
+        let error = to_csv(&[(1, 2)], &["x"]).unwrap_err();
+        assert!(error.message().starts_with("the answer cannot be CSV"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! For native tests of processors that call models: what those models answer.
+//! For native tests of processors: what the models answer that they call, and what is set for them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,16 +9,28 @@ use crate::describe::Signature;
 use crate::processor::Call;
 use crate::tensors::Outputs;
 
-type Answers = Rc<dyn Fn(&str, &Call) -> Result<Outputs>>;
+type Answers = Rc<dyn Fn(&ModelSpec, &Call) -> Result<Outputs>>;
+
+type Settings = Vec<(String, String)>;
 
 thread_local! {
     static ANSWERS: RefCell<Option<Answers>> = const { RefCell::new(None) };
+    static SETTINGS: RefCell<Settings> = const { RefCell::new(Vec::new()) };
 }
 
 /// Runs `test` with models that answer as `answers` says: it gets the model's name and the call.
 /// A version that is not asked for by its number is 1.
 pub fn with_models<T>(
     answers: impl Fn(&str, &Call) -> Result<Outputs> + 'static,
+    test: impl FnOnce() -> T,
+) -> T {
+    with_versions(move |model, call| answers(&model.name, call), test)
+}
+
+/// As [`with_models`], for processors that call several versions: `answers` gets which one was
+/// asked for, as the processor said it.
+pub fn with_versions<T>(
+    answers: impl Fn(&ModelSpec, &Call) -> Result<Outputs> + 'static,
     test: impl FnOnce() -> T,
 ) -> T {
     /// Puts back what was there, also when a test panics.
@@ -32,16 +44,39 @@ pub fn with_models<T>(
     test()
 }
 
+/// Runs `test` with these environment variables set, as far as [`setting`](crate::setting) reads
+/// them; without it none is.
+pub fn with_settings<T>(settings: &[(&str, &str)], test: impl FnOnce() -> T) -> T {
+    /// As above.
+    struct Restore(Settings);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SETTINGS.set(std::mem::take(&mut self.0));
+        }
+    }
+    let settings = settings.iter();
+    let settings = settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let _restore = Restore(SETTINGS.replace(settings.collect()));
+    test()
+}
+
+pub(crate) fn setting(name: &str) -> Option<String> {
+    SETTINGS.with_borrow(|settings| {
+        let found = settings.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone())
+    })
+}
+
 /// A model that [`with_models`] answers for.
 pub(crate) struct Handle {
-    name: String,
+    spec: ModelSpec,
     version: i64,
     answers: Answers,
 }
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} version {}", self.name, self.version)
+        write!(f, "{} version {}", self.spec.name, self.version)
     }
 }
 
@@ -54,7 +89,7 @@ pub(crate) fn open(spec: &ModelSpec) -> Result<Handle> {
         VersionChoice::Latest | VersionChoice::Label(_) => 1,
     };
     Ok(Handle {
-        name: spec.name.clone(),
+        spec: spec.clone(),
         version,
         answers,
     })
@@ -73,7 +108,7 @@ pub(crate) fn signature(_model: &Handle, _name: &str) -> Option<Signature> {
     reason = "as in the sandbox, where the inputs are handed on"
 )]
 pub(crate) fn predict(model: &Handle, call: Call) -> Result<Outputs> {
-    (model.answers)(&model.name, &call)
+    (model.answers)(&model.spec, &call)
 }
 
 /// What a run gives, which was known when it was begun.
