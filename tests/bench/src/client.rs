@@ -60,10 +60,15 @@ impl Client {
     }
 }
 
-/// The bytes of a request.
+/// The bytes of a request with JSON.
 pub(crate) fn request(method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+    request_of("application/json", method, path, body)
+}
+
+/// The bytes of a request.
+pub(crate) fn request_of(content_type: &str, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!(
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\n\
          content-length: {}\r\n\r\n",
         body.len()
     )

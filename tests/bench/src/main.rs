@@ -17,6 +17,7 @@ mod pair;
 mod peer;
 mod peers;
 mod plot;
+mod processors;
 mod random;
 mod report;
 mod request;
@@ -53,6 +54,17 @@ enum Part {
         binary: PathBuf,
         half_plus_two: PathBuf,
         identity: PathBuf,
+        #[arg(default_value_t = 3.0)]
+        seconds: f64,
+    },
+    /// What a processor costs: each call, a swap under load, and a hostile one beside others.
+    Processors {
+        binary: PathBuf,
+        half_plus_two: PathBuf,
+        /// A processor that passes everything on.
+        pass_through: PathBuf,
+        /// One that does what a body says, of which most is bad.
+        hostile: PathBuf,
         #[arg(default_value_t = 3.0)]
         seconds: f64,
     },
@@ -213,6 +225,19 @@ fn main() -> Result<()> {
             &absolute(&identity)?,
             time(seconds)?,
         ),
+        Part::Processors {
+            binary,
+            half_plus_two,
+            pass_through,
+            hostile,
+            seconds,
+        } => processors::measure(&processors::Parts {
+            binary: &absolute(&binary)?,
+            model: &newest(&absolute(&half_plus_two)?)?,
+            pass_through: &std::fs::read(pass_through)?,
+            hostile: &std::fs::read(hostile)?,
+            time: time(seconds)?,
+        }),
         Part::Limit {
             models,
             workload,

@@ -23,7 +23,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// Where it serves gRPC.
     pub(crate) grpc: SocketAddr,
-    /// From the start of the process to the first model that is available.
+    /// From the start of the process until its models are available.
     pub(crate) ready_after: Duration,
     log: Arc<Mutex<Vec<String>>>,
 }
@@ -36,12 +36,18 @@ impl Server {
         base_path: &Path,
         flags: &[&str],
     ) -> Result<Self> {
+        let name = format!("--model_name={model}");
+        let base_path = format!("--model_base_path={}", base_path.display());
+        let all = [&[name.as_str(), base_path.as_str()][..], flags].concat();
+        Self::with(binary, &all, &[model])
+    }
+
+    /// Starts `binary` with flags, and waits until these models are available.
+    pub(crate) fn with(binary: &Path, flags: &[&str], models: &[&str]) -> Result<Self> {
         let (port, grpc) = free_ports()?;
         let start = Instant::now();
         let mut child = Command::new(binary)
             .arg("serve")
-            .arg(format!("--model_name={model}"))
-            .arg(format!("--model_base_path={}", base_path.display()))
             .args([format!("--port={grpc}"), format!("--rest_api_port={port}")])
             .args(flags)
             .stdin(Stdio::null())
@@ -68,7 +74,9 @@ impl Server {
             ready_after: Duration::ZERO,
             log,
         };
-        server.wait_until_ready(start, model)?;
+        for model in models {
+            server.wait_until_ready(start, model)?;
+        }
         Ok(server)
     }
 

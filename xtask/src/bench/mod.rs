@@ -28,7 +28,8 @@ const MODEL: &str = "half_plus_two";
 const PROFILE: Profile = Profile::Dist;
 
 /// The parts, for errors.
-const PARTS: &str = "request, grpc, sandbox, parse, pictures, batching, pair, grid or peers";
+const PARTS: &str =
+    "request, grpc, sandbox, parse, pictures, processors, batching, pair, grid or peers";
 
 /// Runs the part that was asked for, or all of the short ones; what follows `--` goes to the
 /// benchmark.
@@ -45,13 +46,15 @@ pub(crate) fn bench(repo: &Repo, mut arguments: Arguments) -> Result<()> {
             grpc(repo, &[])?;
             sandbox(repo)?;
             parse(repo)?;
-            pictures(repo)
+            pictures(repo)?;
+            processors(repo, &[])
         }
         Some("request") => request(repo, &rest),
         Some("grpc") => grpc(repo, &rest),
         Some("sandbox") => sandbox(repo),
         Some("parse") => parse(repo),
         Some("pictures") => pictures(repo),
+        Some("processors") => processors(repo, &rest),
         Some(other) => bail!("no part `{other}`: expected {PARTS}"),
     }
 }
@@ -178,6 +181,31 @@ fn pictures(repo: &Repo) -> Result<()> {
         built(repo, "examples/pictures")
             .arg(python.interpreter())
             .arg(repo.root().join("tests/bench/pictures.py")),
+    )
+}
+
+fn processors(repo: &Repo, rest: &[String]) -> Result<()> {
+    let python = setup::python(repo)?;
+    examples::export(repo, &python, examples::find(MODEL)?)?;
+    component(repo, "tensorgate-sdk", "pass_through")?;
+    component(repo, "tensorgate-test-processors", "hostile_processor")?;
+    server::build(repo, PROFILE)?;
+    host::build_only(repo, PROFILE, &["--bin", "tensorgate-bench"])?;
+    let built_guest = |name: &str| {
+        let examples = guests::target(repo)
+            .join(setup::WASM_TARGET)
+            .join("guest/examples");
+        examples.join(name)
+    };
+    process::run(
+        built(repo, "tensorgate-bench")
+            .arg("processors")
+            .arg(repo.server(PROFILE))
+            .arg(repo.models().join(MODEL))
+            .arg(built_guest("pass_through.wasm"))
+            .arg(built_guest("hostile_processor.wasm"))
+            .args(rest)
+            .env("TF_CPP_MIN_LOG_LEVEL", "3"),
     )
 }
 
