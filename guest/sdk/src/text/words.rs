@@ -29,7 +29,8 @@ impl Words {
         let letters = text.chars().filter(|letter| !letter.is_ascii_punctuation());
         let clean: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
         clean
-            .split_ascii_whitespace()
+            .split(is_blank)
+            .filter(|word| !word.is_empty())
             .map(|word| self.0.id(word).unwrap_or(UNKNOWN))
             .collect()
     }
@@ -49,6 +50,11 @@ impl Words {
     }
 }
 
+/// What TensorFlow splits at: the blanks of ASCII, with the vertical tab, which Rust leaves out.
+fn is_blank(letter: char) -> bool {
+    letter.is_ascii_whitespace() || letter == '\u{b}'
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +68,8 @@ mod tests {
             ("THE, cat; don't!", &[2, 3, 4]),
             ("the-cat sat", &[1, 1]),
             ("  the\tcat\n", &[2, 3]),
+            ("the\u{b}cat\u{c}the\rcat", &[2, 3, 2, 3]),
+            ("the\u{a0}cat", &[1]),
             ("", &[]),
         ] {
             assert_eq!(words.ids(text), ids, "{text}");
