@@ -89,6 +89,21 @@ pub(crate) const ALL: &[Example] = &[
         )],
         shows: "pictures in, labels out: a processor beside a model",
     },
+    Example {
+        name: "text_classifier",
+        exporter: "text_classifier",
+        models: &[behind(
+            Processor::Rust("tensorgate-text-classifier"),
+            "text_classifier",
+        )],
+        shows: "sentences in, for a model of numbers: a vocabulary in the processor",
+    },
+    Example {
+        name: "tabular",
+        exporter: "tabular",
+        models: &[behind(Processor::Rust("tensorgate-tabular"), "tabular")],
+        shows: "CSV in, for a model of tf.Examples; CSV or JSON out",
+    },
 ];
 
 /// The packages of the processors that are written in Rust.
