@@ -104,6 +104,51 @@ pub(crate) const ALL: &[Example] = &[
         models: &[behind(Processor::Rust("tensorgate-tabular"), "tabular")],
         shows: "CSV in, for a model of tf.Examples; CSV or JSON out",
     },
+    Example {
+        name: "canary",
+        exporter: "pipelines",
+        models: &[
+            model("digits_small"),
+            model("digits_large"),
+            Model {
+                config: "model_version_policy { all {} }\n\
+                         version_labels { key: \"stable\" value: 1 }",
+                ..behind(Processor::Rust("tensorgate-canary"), "canary")
+            },
+        ],
+        shows: "a share of the requests for a new version, the rest for the stable one",
+    },
+    Example {
+        name: "cascade",
+        exporter: "pipelines",
+        models: &[
+            model("digits_small"),
+            model("digits_large"),
+            behind(Processor::Rust("tensorgate-cascade"), "cascade"),
+        ],
+        shows: "a small model first, a large one where the small one is unsure",
+    },
+    Example {
+        name: "ensemble",
+        exporter: "pipelines",
+        models: &[
+            model("digits_small"),
+            model("digits_middle"),
+            model("digits_large"),
+            behind(Processor::Rust("tensorgate-ensemble"), "ensemble"),
+        ],
+        shows: "the mean of several models' answers, also when one fails",
+    },
+    Example {
+        name: "shadow",
+        exporter: "pipelines",
+        models: &[
+            model("digits_small"),
+            model("digits_large"),
+            behind(Processor::Rust("tensorgate-shadow"), "shadow"),
+        ],
+        shows: "a copy of the requests for a candidate, whose answer nobody waits for",
+    },
 ];
 
 /// The packages of the processors that are written in Rust.
