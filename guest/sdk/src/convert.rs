@@ -240,6 +240,10 @@ pub(crate) fn begin(model: &Handle, call: Call) -> Result<Begun> {
     runs::begin(model, &call.signature_name, &inputs, &call.outputs).map_err(error)
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a run is waited for once, and then given back"
+)]
 pub(crate) fn wait(run: Begun) -> Result<Outputs> {
     run.wait().map_err(error).and_then(outputs)
 }
