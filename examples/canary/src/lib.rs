@@ -92,13 +92,9 @@ fn user(users: &Strings) -> Result<&[u8]> {
 /// What a version answers, with its number.
 fn ask(model: &Model, call: Call) -> Result<Answer> {
     let mut outputs: Outputs = model.predict(call)?;
-    let scores = outputs.take(OUTPUT)?;
     let version = model.version();
-    let rows = *scores
-        .expect_shape(&[-1, CLASSES])?
-        .shape()
-        .first()
-        .unwrap_or(&0);
+    let rows = outputs.view_of::<f32>(OUTPUT, &[-1, CLASSES])?.shape()[0];
+    let scores = outputs.take(OUTPUT)?;
     let versions = Tensor::build(&[rows], |versions: &mut [i64]| {
         versions.fill(version);
         Ok(())

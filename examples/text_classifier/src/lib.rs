@@ -83,15 +83,12 @@ impl Processor for TextClassifier {
     }
 
     fn postprocess(_context: &Context, mut outputs: Outputs) -> Result<Answer> {
-        let scores = outputs.take(OUTPUT)?;
-        let view = scores
-            .expect_shape(&[-1, LABELS.len() as i64])
-            .and_then(Tensor::view::<f32>)
-            .map_err(|error| Error::internal(format!("{OUTPUT}: {}", error.message())))?;
+        let scores = outputs.view_of::<f32>(OUTPUT, &[-1, LABELS.len() as i64])?;
         if take_kept::<Asked>()? == Asked::Body {
-            return Answer::json(&Prediction::of(view.values()));
+            return Answer::json(&Prediction::of(scores.values()));
         }
-        let labels = Tensor::strings(&view.shape()[..1], view.rows().map(likeliest))?;
+        let labels = Tensor::strings(&scores.shape()[..1], scores.rows().map(likeliest))?;
+        let scores = outputs.take(OUTPUT)?;
         Ok(Answer::tensors([("label", labels), ("scores", scores)]))
     }
 }
