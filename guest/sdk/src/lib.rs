@@ -55,8 +55,12 @@
 //! | `tabular` | module `tabular`: CSV to columns and to serialized `tf.Example`s |
 //! | `text` | module `text`: WordPiece, and words as Keras has them, by a packed vocabulary |
 //!
+//! A processor may call [`Model`]s itself. [`setting`] reads what the operator has set for it, and
+//! the module [`split`] divides requests by shares.
+//!
 //! Processors are tested natively, as any other code: outside of a component nothing here needs a
-//! server, and the models that a processor calls are what a test says (`testing::with_models`).
+//! server, and the models that a processor calls are what a test says (`testing::with_models`), as
+//! are its settings (`testing::with_settings`).
 //!
 //! **Invariant:** what is the client's fault becomes the client's error, with its reason; nothing
 //! here panics on data.
