@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** whoever answers may be anybody, and gets no say in what a terminal does.
 
+use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ pub(super) struct Question<'a> {
     pub(super) path: &'a str,
     /// The token of the admin port.
     pub(super) token: Option<&'a str>,
+    /// More headers. Nothing in them may end a line.
+    pub(super) headers: &'a [(String, String)],
     pub(super) body: &'a [u8],
     /// How long the whole may take.
     pub(super) patience: Duration,
@@ -35,8 +38,23 @@ pub(super) fn authority(url: &str) -> Option<&str> {
     (is_one && is_plain).then_some(authority)
 }
 
-/// The status and the body of the answer, as long as it comes in time.
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+/// The status and the text of the answer, as long as it comes in time.
 pub(super) fn ask(authority: &str, question: Question<'_>) -> io::Result<(u16, String)> {
+    let answer = fetch(authority, question)?;
+    let text = String::from_utf8(answer.body)
+        .map_err(|_| io::Error::other("what it answered is no text"))?;
+    Ok((answer.status, text))
+}
+
+/// The answer, whatever its bytes are, as long as it comes in time.
+pub(super) fn fetch(authority: &str, question: Question<'_>) -> io::Result<Answer> {
     let patience = question.patience;
     let give_up = Instant::now() + patience;
     talk(authority, question, give_up).map_err(|error| match error.kind() {
@@ -47,11 +65,12 @@ pub(super) fn ask(authority: &str, question: Question<'_>) -> io::Result<(u16, S
     })
 }
 
-fn talk(authority: &str, question: Question<'_>, give_up: Instant) -> io::Result<(u16, String)> {
+fn talk(authority: &str, question: Question<'_>, give_up: Instant) -> io::Result<Answer> {
     let Question {
         method,
         path,
         token,
+        headers,
         body,
         ..
     } = question;
@@ -59,10 +78,18 @@ fn talk(authority: &str, question: Question<'_>, give_up: Instant) -> io::Result
     let authorization = token.map_or_else(String::new, |token| {
         format!("Authorization: Bearer {token}\r\n")
     });
+    let mut more = String::new();
+    for (name, value) in headers {
+        // Infallible: a String takes everything.
+        let _ = write!(more, "{name}: {value}\r\n");
+    }
+    if headers.is_empty() {
+        more.push_str("Accept: application/json\r\n");
+    }
     // By HTTP/1.0 the answer ends with the connection, and is not cut into chunks.
     let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {authority}\r\nAccept: application/json\r\n\
-         {authorization}Content-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.0\r\nHost: {authority}\r\n{authorization}{more}\
+         Content-Length: {}\r\n\r\n",
         body.len()
     );
     stream.set_write_timeout(Some(left(give_up)?))?;
@@ -74,9 +101,7 @@ fn talk(authority: &str, question: Question<'_>, give_up: Instant) -> io::Result
         (Ok(answer), Err(error)) if answer.is_empty() => return Err(error),
         (answer, _) => answer?,
     };
-    let answer =
-        String::from_utf8(answer).map_err(|_| io::Error::other("what it answered is no text"))?;
-    split(&answer)
+    take_apart(answer)
 }
 
 /// The time that there is until then.
@@ -117,15 +142,17 @@ fn read(stream: &mut TcpStream, give_up: Instant) -> io::Result<Vec<u8>> {
 }
 
 /// The status and the body of an answer.
-fn split(answer: &str) -> io::Result<(u16, String)> {
+fn take_apart(mut answer: Vec<u8>) -> io::Result<Answer> {
+    const END: &[u8] = b"\r\n\r\n";
     let no_http = || io::Error::other("what answers there speaks no HTTP");
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .filter(|(head, _)| head.starts_with("HTTP/"))
+    let end = answer.windows(END.len()).position(|four| four == END);
+    let body = answer.split_off(end.ok_or_else(no_http)? + END.len());
+    let head = String::from_utf8(answer).map_err(|_| no_http())?;
+    let status = head
+        .strip_prefix("HTTP/")
+        .and_then(|head| head.split([' ', '\r']).nth(1)?.parse().ok())
         .ok_or_else(no_http)?;
-    let status = head.split([' ', '\r']).nth(1).ok_or_else(no_http)?;
-    let status = status.parse().map_err(|_| no_http())?;
-    Ok((status, body.to_owned()))
+    Ok(Answer { status, body })
 }
 
 /// Text without control characters, other than ends of lines.
@@ -168,12 +195,21 @@ mod tests {
 
     #[test]
     fn an_answer_has_a_status_and_a_body() {
-        let answer = split("HTTP/1.1 200 OK\r\na: b\r\n\r\nyes").unwrap();
-        assert_eq!(answer, (200, "yes".to_owned()));
-        let answer = split("HTTP/1.1 404\r\n\r\n").unwrap();
-        assert_eq!(answer, (404, String::new()));
-        for other in ["SSH-2.0", "HTTP/1.1\r\n\r\n", "HTTP/1.1 x\r\n\r\n"] {
-            assert!(split(other).is_err(), "{other}");
+        let split = |text: &[u8]| {
+            let answer = take_apart(text.to_vec())?;
+            io::Result::Ok((answer.status, answer.body))
+        };
+        let answer = split(b"HTTP/1.1 200 OK\r\na: b\r\n\r\nyes\xff\r\n\r\n").unwrap();
+        assert_eq!(answer, (200, b"yes\xff\r\n\r\n".to_vec()));
+        let answer = split(b"HTTP/1.1 404\r\n\r\n").unwrap();
+        assert_eq!(answer, (404, Vec::new()));
+        for other in [
+            &b"SSH-2.0"[..],
+            b"HTTP/1.1\r\n\r\n",
+            b"HTTP/1.1 x\r\n\r\n",
+            b"\xff\r\n\r\n",
+        ] {
+            assert!(split(other).is_err(), "{other:?}");
         }
     }
 
@@ -185,6 +221,7 @@ mod tests {
             method: "GET",
             path: "/",
             token: None,
+            headers: &[],
             body: b"",
             patience: Duration::from_millis(10),
         };

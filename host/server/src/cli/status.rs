@@ -92,6 +92,7 @@ fn asked(authority: &str) -> io::Result<String> {
         method: "GET",
         path: "/health/status",
         token: None,
+        headers: &[],
         body: b"",
         patience: PATIENCE,
     };

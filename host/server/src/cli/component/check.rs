@@ -94,12 +94,7 @@ fn check(file: &Path, options: &Options) -> std::result::Result<String, String> 
     });
     let subject = subject.transpose()?;
     let (length, digest) = (wasm.len(), digest_of(&wasm));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    let looked = runtime.block_on(look(wasm.into(), subject.as_ref()));
+    let looked = runtime()?.block_on(look(wasm.into(), subject.as_ref()));
     let (survey, processor) = looked?;
     let mut text = format!("{length} bytes, sha256 {digest}\n");
     // Infallible, here and below: a String takes everything.
@@ -113,6 +108,22 @@ fn check(file: &Path, options: &Options) -> std::result::Result<String, String> 
         describe(&mut text, &processor, id);
     }
     Ok(text)
+}
+
+/// Whether a server would take a component, whatever its model is.
+///
+/// # Errors
+/// Why not.
+pub(super) fn fits(wasm: Vec<u8>) -> std::result::Result<(), String> {
+    runtime()?.block_on(look(wasm.into(), None)).map(drop)
+}
+
+fn runtime() -> std::result::Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
 }
 
 /// The model in a version directory, with the name that it has there.

@@ -1,22 +1,37 @@
 //! `tensorgate component`: processors, from the side of who writes and operates them.
 //!
-//! `check` needs no server; `push`, `list` and `rollback` ask the admin port of a running one.
+//! `build`, `test` and `watch` are for a project with a `processor.toml`; `check` needs no project
+//! and no server; `push`, `list` and `rollback` ask the admin port of a running one.
 
+mod build;
 mod check;
+mod project;
 mod remote;
+mod test;
+mod told;
+mod watch;
+mod watched;
 
 use std::process::ExitCode;
 
-use super::{complain, print};
+use tensorgate_workers::end_with_the_server;
+
+use super::{complain, print, serve};
 
 const HELP: &str = "\
 usage: tensorgate component <command> [--flag=value ...]
 
+  build      build a project, and say whether a processor came of it
+  test       send a project's recorded requests to its component before a model
+  watch      build, test and push a project again after each change
   check      say whether a file is a processor, what it asks for, and what it is to a model
   push       put a component before a model of a running server
   list       print what stands before the models of a running server, and what stood there
   rollback   put back what stood there before the last push
 
+  tensorgate component build
+  tensorgate component test --model_dir=/models/digits/7
+  tensorgate component watch --model_dir=/models/digits/7 --push --model=digits
   tensorgate component check --model_dir=/models/digits/7 processor.wasm
   tensorgate component push --model=digits processor.wasm
   tensorgate component push --model=digits --version=7 processor.wasm
@@ -32,11 +47,15 @@ push --help.
 pub(super) fn run(args: &[String]) -> ExitCode {
     let Some((command, rest)) = args.split_first() else {
         return complain(
-            "which command? expected tensorgate component check, push, list or rollback; see \
-             tensorgate component --help",
+            "which command? expected tensorgate component build, test, watch, check, push, list or \
+             rollback; see tensorgate component --help",
         );
     };
     match command.as_str() {
+        "build" => build::run(rest),
+        "test" => test::run(rest),
+        "watch" => watch::run(rest),
+        test::COMMAND => serve_for_a_test(rest),
         "check" => check::run(rest),
         "push" => remote::push(rest),
         "list" => remote::list(rest),
@@ -46,7 +65,16 @@ pub(super) fn run(args: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         other => complain(&format!(
-            "no command is called component {other}: there are check, push, list, rollback"
+            "no command is called component {other}: there are build, test, watch, check, push, \
+             list, rollback"
         )),
+    }
+}
+
+/// What `test` starts: a server that ends with it. Nobody types it.
+fn serve_for_a_test(flags: &[String]) -> ExitCode {
+    match end_with_the_server() {
+        Ok(()) => serve::as_tensorgate(flags),
+        Err(error) => complain(&format!("cannot end with the test: {error}")),
     }
 }

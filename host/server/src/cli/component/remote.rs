@@ -203,7 +203,7 @@ fn query(options: &Options, needs_model: bool) -> Result<String, Failed> {
     Ok(query)
 }
 
-fn percent_encode(text: &str) -> String {
+pub(super) fn percent_encode(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             encoded.push(char::from(byte));
@@ -227,6 +227,7 @@ fn ask(options: &Options, method: &str, path: &str, body: &[u8]) -> Result<Strin
         method,
         path,
         token: Some(&token),
+        headers: &[],
         body,
         patience: PATIENCE,
     };

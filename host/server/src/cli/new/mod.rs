@@ -33,7 +33,7 @@ struct Language {
     /// As `--lang` has it, and the name of the template's directory.
     name: &'static str,
     title: &'static str,
-    /// What is to be done once, before the first build.
+    /// What is to be done once, before the first build, where the build does not do it.
     prepare: &'static [&'static str],
 }
 
@@ -46,12 +46,12 @@ const LANGUAGES: &[Language] = &[
     Language {
         name: "javascript",
         title: "JavaScript",
-        prepare: &["npm install"],
+        prepare: &[],
     },
     Language {
         name: "python",
         title: "Python",
-        prepare: &["pip install -r requirements.txt"],
+        prepare: &[],
     },
 ];
 
@@ -165,7 +165,9 @@ fn files(language: Language, name: &Name) -> Result<Vec<(PathBuf, Vec<u8>)>, Str
         files.push((PathBuf::from(name.fill(path)), filled(bytes, name)));
     }
     for (path, bytes) in embedded::CONTRACT {
-        if path.ends_with(".wit") {
+        // What earlier releases had lies below.
+        let is_current = path.matches('/').count() == 1;
+        if is_current && path.ends_with(".wit") {
             files.push((PathBuf::from(path), bytes.to_vec()));
         }
     }
