@@ -66,8 +66,7 @@ def main() -> int:
     stable = server.ask("digits_small", images=TOO_BRIGHT)["scores"]
     check("with its scores", np.allclose(answer["scores"], stable, atol=1e-4))
 
-    versions = {server.ask("canary/labels/stable", images=one)["version"].item()
-                for _ in range(50)}
+    versions = {server.ask("canary/labels/stable", images=one)["version"].item() for _ in range(50)}
     check("who asks for the stable version gets no other", versions == {1})
     two = server.post("canary", images=IMAGES[:2], user=["anna", "ben"])
     print(f"two users: {two.status_code}, {two.json()['error']}")

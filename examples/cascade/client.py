@@ -23,11 +23,13 @@ def main() -> int:
     is_sure = small.max(axis=1) >= THRESHOLD
     expected = np.where(is_sure[:, np.newaxis], small, large)
     who = np.where(is_sure, "cascade", "digits_large")
-    print(f"error rates: small {asking.error_rate(small):.1%}, large "
-          f"{asking.error_rate(large):.1%}, cascade {asking.error_rate(scores):.1%}, which asked "
-          f"the large one for {(~is_sure).mean():.0%} of {len(IMAGES)} digits")
+    print(
+        f"error rates: small {asking.error_rate(small):.1%}, large "
+        f"{asking.error_rate(large):.1%}, cascade {asking.error_rate(scores):.1%}, which asked "
+        f"the large one for {(~is_sure).mean():.0%} of {len(IMAGES)} digits"
+    )
     check("both models have answered some", 0 < is_sure.sum() < len(IMAGES))
-    # The large model was asked for fewer rows at a time, so that its sums differ in the last digits.
+    # The large model was asked for fewer rows at a time: its sums differ in the last digits.
     near = np.allclose(scores, expected, atol=1e-4)
     check("every row has the answer of the model that it should have", near)
     check("every row says which that was", (answer["answered_by"] == who).all())

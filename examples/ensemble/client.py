@@ -17,8 +17,9 @@ def main() -> int:
     server = asking.server(__doc__)
     scores = [server.ask(model, images=IMAGES)["scores"] for model in MODELS]
     answer = server.ask("ensemble", images=IMAGES)
-    rates = ", ".join(f"{model} {asking.error_rate(one):.1%}"
-                      for model, one in zip(MODELS, scores, strict=True))
+    rates = ", ".join(
+        f"{model} {asking.error_rate(one):.1%}" for model, one in zip(MODELS, scores, strict=True)
+    )
     print(f"error rates: {rates}, ensemble {asking.error_rate(answer['scores']):.1%}")
     near = np.allclose(answer["scores"], np.mean(scores, axis=0), atol=1e-4)
     check("answers are the mean of the models'", near)

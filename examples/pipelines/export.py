@@ -1,4 +1,4 @@
-"""Exports the models of the examples canary, cascade, ensemble and shadow: handwritten digits again.
+"""Exports the models of the examples canary, cascade, ensemble and shadow: digits again.
 
     digits_small/1      softmax regression
     digits_middle/1     a network with one hidden layer

@@ -1,5 +1,4 @@
-"""Sends tables of flats that the model has not seen, and holds the answers to what numpy computes.
-"""
+"""Sends tables of flats that the model has not seen, and holds the answers to those of numpy."""
 
 import argparse
 import csv
@@ -23,13 +22,15 @@ def check(what: str, holds: bool) -> None:
 
 def table(some: flats.Flats, names: list[str] = NAMES, **options: object) -> str:
     """CSV of these columns; a year that is not known is an empty cell."""
-    columns = some._asdict() | {"note": ["sunny, with \"view\"\nand garden"] * len(some.area)}
+    columns = some._asdict() | {"note": ['sunny, with "view"\nand garden'] * len(some.area)}
     text = io.StringIO()
     writer = csv.writer(text, **options)
     writer.writerow(names)
     for row in zip(*(columns[name] for name in names), strict=True):
-        writer.writerow("" if name == "built" and cell == 0 else cell
-                        for name, cell in zip(names, row, strict=True))
+        writer.writerow(
+            "" if name == "built" and cell == 0 else cell
+            for name, cell in zip(names, row, strict=True)
+        )
     return text.getvalue()
 
 
@@ -40,8 +41,9 @@ class Model:
         self.url = f"{url}/v1/models/tabular"
         self.session = requests.Session()
 
-    def send(self, text: str, signature: str = "serving_default",
-             **headers: str) -> requests.Response:
+    def send(
+        self, text: str, signature: str = "serving_default", **headers: str
+    ) -> requests.Response:
         """The answer to a table."""
         url = f"{self.url}:predict?signature_name={signature}"
         headers = {"content-type": "text/csv"} | headers
@@ -80,8 +82,13 @@ def main() -> int:
     expected, scores = flats.predict(weights, some)
     bands = [flats.BANDS[best] for best in scores.argmax(axis=1)]
 
-    def agree(what: str, rows: list[dict], count: int, expected: np.ndarray = expected,
-              scores: np.ndarray = scores) -> None:
+    def agree(
+        what: str,
+        rows: list[dict],
+        count: int,
+        expected: np.ndarray = expected,
+        scores: np.ndarray = scores,
+    ) -> None:
         """Holds the first rows to numpy's."""
         found = np.array([[row["rent"], row["score"]] for row in rows], np.float64)
         # float32 here and there, summed in other orders.
@@ -89,10 +96,14 @@ def main() -> int:
         near &= np.allclose(found[:, 1], scores[:count].max(axis=1), atol=1e-4)
         clear = np.sort(scores[:count], axis=1)
         clear = clear[:, 2] - clear[:, 1] > 1e-3
-        same = [row["band"] == flats.BANDS[best]
-                for row, best in zip(rows, scores[:count].argmax(axis=1), strict=True)]
-        check(f"{what}: {len(rows)} rows are answered as numpy does", near and all(
-            fits or not sure for fits, sure in zip(same, clear, strict=True)))
+        same = [
+            row["band"] == flats.BANDS[best]
+            for row, best in zip(rows, scores[:count].argmax(axis=1), strict=True)
+        ]
+        check(
+            f"{what}: {len(rows)} rows are answered as numpy does",
+            near and all(fits or not sure for fits, sure in zip(same, clear, strict=True)),
+        )
 
     rows = model.rows(table(some))
     agree("CSV in, JSON out", rows, len(expected))
@@ -101,13 +112,23 @@ def main() -> int:
 
     few = flats.Flats(*(column[:50] for column in some))
     check("some years are not known", (few.built == 0).any())
-    agree("columns in another order, and one more, quoted",
-          model.rows(table(few, ["note", *reversed(NAMES)], quoting=csv.QUOTE_ALL)), 50)
-    agree("lines that end as on UNIX, and a byte order mark",
-          model.rows("\ufeff" + table(few, lineterminator="\n")), 50)
+    agree(
+        "columns in another order, and one more, quoted",
+        model.rows(table(few, ["note", *reversed(NAMES)], quoting=csv.QUOTE_ALL)),
+        50,
+    )
+    agree(
+        "lines that end as on UNIX, and a byte order mark",
+        model.rows("\ufeff" + table(few, lineterminator="\n")),
+        50,
+    )
     unknown = few._replace(built=np.zeros(50, int))
-    agree("no column for the year", model.rows(table(few, NAMES[:3])), 50,
-          *flats.predict(weights, unknown))
+    agree(
+        "no column for the year",
+        model.rows(table(few, NAMES[:3])),
+        50,
+        *flats.predict(weights, unknown),
+    )
 
     answer = model.send(table(few), accept="text/csv")
     check("a client that accepts CSV gets it", answer.headers["content-type"] == "text/csv")
@@ -116,15 +137,23 @@ def main() -> int:
     agree("CSV in, CSV out", read, 50)
 
     regressed = model.examples("regress", few)
-    check("tf.Examples by regress have these rents", np.allclose(regressed, expected[:50], rtol=1e-4))
+    check(
+        "tf.Examples by regress have these rents", np.allclose(regressed, expected[:50], rtol=1e-4)
+    )
     by_table = [row["rent"] for row in model.rows(table(few), "regress")]
     check("and CSV of that signature too", np.allclose(by_table, regressed, rtol=1e-6))
     classified = [max(row, key=lambda pair: pair[1]) for row in model.examples("classify", few)]
-    check("tf.Examples by classify have these bands", [band for band, _ in classified] == bands[:50])
+    check(
+        "tf.Examples by classify have these bands", [band for band, _ in classified] == bands[:50]
+    )
     by_table = [(row["band"], row["score"]) for row in model.rows(table(few), "classify")]
-    check("and CSV of that signature too", all(
-        one[0] == other[0] and abs(one[1] - other[1]) < 1e-5
-        for one, other in zip(by_table, classified, strict=True)))
+    check(
+        "and CSV of that signature too",
+        all(
+            one[0] == other[0] and abs(one[1] - other[1]) < 1e-5
+            for one, other in zip(by_table, classified, strict=True)
+        ),
+    )
 
     for what, text in [
         ("a column is missing", "area,city\n50,Basel\n"),

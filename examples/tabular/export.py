@@ -35,8 +35,9 @@ def export(weights: flats.Weights, directory: pathlib.Path) -> None:
         rooms = tf.cast(parsed["rooms"], tf.float32) / 3.0
         built = tf.cast(parsed["built"] - flats.UNKNOWN_YEAR, tf.float32) / 50.0
         columns = [tf.ones_like(area), area, rooms, built]
-        columns += [tf.cast(tf.equal(parsed["city"], city), tf.float32) * area
-                    for city in flats.CITIES]
+        columns += [
+            tf.cast(tf.equal(parsed["city"], city), tf.float32) * area for city in flats.CITIES
+        ]
         inputs = tf.stack(columns, axis=1)
         rent = tf.linalg.matvec(inputs, tf1.Variable(weights.rent))
         scores = tf.nn.softmax(inputs @ tf1.Variable(weights.band))

@@ -48,8 +48,12 @@ class Model:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", default="http://localhost:8501", help="the server's REST address")
-    parser.add_argument("--models", default=".tensorgate/models", type=pathlib.Path,
-                        help="where the served models lie, and with them what Keras made")
+    parser.add_argument(
+        "--models",
+        default=".tensorgate/models",
+        type=pathlib.Path,
+        help="where the served models lie, and with them what Keras made",
+    )
     parser.add_argument("--max-error", type=float, default=0.05, help="fail above this error rate")
     arguments = parser.parse_args()
     model = Model(arguments.url)

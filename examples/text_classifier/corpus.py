@@ -11,16 +11,48 @@ LABELS = ["account", "delivery", "payment", "praise"]
 SEED = 4
 
 OPENINGS = [
-    "", "", "", "hello", "hi there", "good morning", "dear team", "to whom it may concern",
-    "i have a question", "quick question", "sorry to bother you", "hello again",
+    "",
+    "",
+    "",
+    "hello",
+    "hi there",
+    "good morning",
+    "dear team",
+    "to whom it may concern",
+    "i have a question",
+    "quick question",
+    "sorry to bother you",
+    "hello again",
 ]
 CLOSINGS = [
-    "", "", "", "thank you", "thanks", "please help", "please answer soon", "best regards",
-    "what can i do", "can you look into it", "i am waiting for your answer", "kind regards",
+    "",
+    "",
+    "",
+    "thank you",
+    "thanks",
+    "please help",
+    "please answer soon",
+    "best regards",
+    "what can i do",
+    "can you look into it",
+    "i am waiting for your answer",
+    "kind regards",
 ]
 THINGS = [
-    "the shoes", "my shoes", "the lamp", "a lamp", "my book", "the books", "the bicycle", "my coat",
-    "the chair", "two chairs", "the kettle", "my headphones", "the table", "a present",
+    "the shoes",
+    "my shoes",
+    "the lamp",
+    "a lamp",
+    "my book",
+    "the books",
+    "the bicycle",
+    "my coat",
+    "the chair",
+    "two chairs",
+    "the kettle",
+    "my headphones",
+    "the table",
+    "a present",
 ]
 WHEN = ["", "", "yesterday", "today", "last week", "on monday", "three days ago", "this morning"]
 
