@@ -44,9 +44,17 @@ const ROUNDS: usize = 5;
 /// Clients of a load under which something happens.
 const CLIENTS: usize = 8;
 
-/// What a hostile processor is told to do, a client for each.
-const EVIL: [&str; 8] = [
-    "loop", "memory", "trap", "stack", "sleep", "large", "loop", "memory",
+/// What a hostile processor is told to do, a client for each: all kinds of evil together, and each
+/// by itself.
+const EVIL: [[&str; 8]; 6] = [
+    [
+        "loop", "memory", "trap", "stack", "sleep", "large", "loop", "memory",
+    ],
+    ["loop"; 8],
+    ["memory"; 8],
+    ["trap"; 8],
+    ["stack"; 8],
+    ["large"; 8],
 ];
 
 /// Prints everything.
@@ -301,30 +309,33 @@ impl Meanwhile {
 /// What clients of the plain model see of clients that make another model's processor do evil.
 fn beside_a_hostile_one(house: &House<'_>) -> Result<()> {
     say(&format!(
-        "\n{CLIENTS} clients of a model without a processor, alone and beside {} clients of a \
-         hostile one ({}):\n",
-        EVIL.len(),
-        EVIL.join(", ")
+        "\n{CLIENTS} clients of a model without a processor over REST, alone and beside {} clients \
+         of a hostile one:\n",
+        EVIL[0].len()
     ));
     say(
-        "| over | p50 µs | beside it | ratio | p99 µs | beside it | ratio | evil requests | failed of the others |",
+        "| what it does | p50 µs | beside it | ratio | p99 µs | beside it | ratio | evil requests \
+         | failed of the others |",
     );
     say("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
-    for (over, name) in [(Over::Rest, "REST"), (Over::Grpc, "gRPC")] {
+    for words in EVIL {
         let (mut alone, mut beside) = (Vec::new(), Vec::new());
         let mut evil = 0;
         for _ in 0..ROUNDS {
-            alone.push(house.ask(PLAIN, over, &[1.0], CLIENTS)?);
+            alone.push(house.ask(PLAIN, Over::Rest, &[1.0], CLIENTS)?);
             let address = house.server.address;
-            let attackers: Vec<Meanwhile> =
-                EVIL.iter().map(|word| attacker(address, word)).collect();
-            let found = house.ask(PLAIN, over, &[1.0], CLIENTS);
+            let attackers = words.map(|word| attacker(address, word));
+            let found = house.ask(PLAIN, Over::Rest, &[1.0], CLIENTS);
             for attacker in attackers {
                 evil += attacker.end()?;
             }
             beside.push(found?);
         }
         let (alone, beside) = (Figures::medians(&alone), Figures::medians(&beside));
+        let name = match words {
+            [first, second, ..] if first == second => first.to_owned(),
+            _ => words.join(", "),
+        };
         say(&format!(
             "| {name} | {:.0} | {:.0} | {:.2} | {:.0} | {:.0} | {:.2} | {evil} | {} |",
             alone.p50,
