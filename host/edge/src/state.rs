@@ -111,6 +111,11 @@ impl EdgeState {
         meter.check()?;
         // Others want the thread too.
         meter.note_yield();
+        if store.data().mirrors.is_some() {
+            // And, where this is a processor, the CPU: the system lets a thread have it for some
+            // milliseconds, however low its priority.
+            std::thread::yield_now();
+        }
         Ok(UpdateDeadline::Yield(1))
     }
 }

@@ -77,8 +77,16 @@ pub(crate) fn measure(parts: &Parts<'_>) -> Result<()> {
     config.push_str("}\n");
     let file = home.path().join("models.config");
     fs::write(&file, config)?;
+    // What a client may ask for is no evil: three megabytes of answer are beyond this.
+    let limits = home.path().join("processors.pbtxt");
+    let one = "limits { answer_bytes: 1048576 }";
+    fs::write(
+        &limits,
+        format!("processor {{ model: \"{HOSTILE}\" {one} }}\n"),
+    )?;
     let flags = [
         format!("--model_config_file={}", file.display()),
+        format!("--processor_config_file={}", limits.display()),
         format!("--cache_dir={}", home.path().join("cache").display()),
     ];
     let flags = flags.each_ref().map(String::as_str);

@@ -89,7 +89,7 @@ impl Processors {
             // A picture and its tensor fit; the price of a fresh instance is page faults, and what
             // is kept mapped has none.
             keep_resident: 16 * MIB,
-            tick: Duration::from_millis(2),
+            tick: Duration::from_millis(1),
             ..EdgeLimits::default()
         };
         let engine = EdgeEngine::with(limits, cache, |linker| {
