@@ -76,6 +76,11 @@ impl Repo {
         self.cache().join("venv")
     }
 
+    /// What makes components of JavaScript and Python.
+    pub(crate) fn component_tools(&self) -> PathBuf {
+        self.cache().join("component-tools")
+    }
+
     /// The models of the examples, `<name>/<version>`.
     pub(crate) fn models(&self) -> PathBuf {
         self.cache().join("models")

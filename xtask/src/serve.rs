@@ -38,8 +38,13 @@ pub(crate) fn serve(repo: &Repo, arguments: Arguments) -> Result<anyhow::Error> 
 
     let python = setup::python(repo)?;
     let mut models: Vec<String> = given.model.iter().cloned().collect();
+    let all = if given.own_models {
+        Vec::new()
+    } else {
+        served(repo)?
+    };
     if !given.own_models {
-        for example in examples::ALL {
+        for example in all.iter().copied() {
             examples::export(repo, &python, example)?;
             examples::put_processors(repo, example, &repo.models())?;
             for name in example.model_names() {
@@ -57,7 +62,6 @@ pub(crate) fn serve(repo: &Repo, arguments: Arguments) -> Result<anyhow::Error> 
         .arg(format!("--port={GRPC_PORT}"))
         .arg(format!("--rest_api_port={REST_PORT}"));
     if !given.own_models {
-        let all: Vec<&Example> = examples::ALL.iter().collect();
         command.args(examples::configure(
             repo,
             &all,
@@ -74,6 +78,23 @@ pub(crate) fn serve(repo: &Repo, arguments: Arguments) -> Result<anyhow::Error> 
     progress::note("starting the server; Ctrl-C stops it");
     Ok(anyhow::Error::new(command.exec())
         .context(format!("cannot run {}", command.get_program().display())))
+}
+
+/// The examples that are there to be served. What some are made with is half a gigabyte more, which
+/// nobody who only looks has to wait for.
+fn served(repo: &Repo) -> Result<Vec<&'static Example>> {
+    let all = examples::ALL.iter();
+    if setup::has_component_tools(repo)? {
+        return Ok(all.collect());
+    }
+    let (left_out, served): (Vec<&Example>, _) =
+        all.partition(|example| example.needs_component_tools());
+    let names: Vec<&str> = left_out.iter().map(|example| example.name).collect();
+    progress::note(&format!(
+        "leaving out {}: `cargo xtask setup` installs what their processors are made with",
+        names.join(" and ")
+    ));
+    Ok(served)
 }
 
 /// What the flags say that changes what is served where.

@@ -1,5 +1,6 @@
 //! The examples: a directory each with a client, and an exporter of its own or shared with others.
 
+mod scripts;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use crate::server::Server;
 use crate::setup::Python;
 use crate::stamp::{Stamp, digest, files};
 
+pub(crate) use self::scripts::sources as processor_sources;
 pub(crate) use self::table::{ALL, Example, Model, Processor, packages};
 
 /// The example with this name.
@@ -43,6 +45,11 @@ pub(crate) fn export(repo: &Repo, python: &Python, example: &Example) -> Result<
     let mut sources = files(&directory, ".py")?;
     // What a client or a test does has no part in a model.
     let is_client = |source: &Path| CLIENTS.iter().any(|client| source.ends_with(client));
+    // What a processor in Python knows of the training, the exporter may take from there.
+    let processor = scripts::sources(repo, exporter);
+    if processor.is_dir() {
+        sources.extend(files(&processor, ".py")?);
+    }
     sources.retain(|source| !is_client(source) && !is_test(source));
     sources.push(repo.root().join("examples/requirements.txt"));
     let stamp = Stamp::new(
@@ -87,6 +94,8 @@ pub(crate) fn put_processors(repo: &Repo, example: &Example, models: &Path) -> R
         let component = match model.processor {
             None => continue,
             Some(Processor::Rust(package)) => guests::build_processor(repo, package)?,
+            Some(Processor::JavaScript(module)) => scripts::javascript(repo, example.name, module)?,
+            Some(Processor::Python(module)) => scripts::python(repo, example.name, module)?,
         };
         for version in entries(&models.join(model.name))? {
             let extra = version.join("assets.extra");

@@ -22,6 +22,13 @@ impl Example {
     pub(crate) fn model_names(&self) -> Vec<&'static str> {
         self.models.iter().map(|model| model.name).collect()
     }
+
+    /// Whether it takes more than Rust to make its processors: what `cargo xtask setup` installs
+    /// for JavaScript and Python.
+    pub(crate) fn needs_component_tools(&self) -> bool {
+        let mut processors = self.models.iter().filter_map(|model| model.processor);
+        processors.any(|processor| !matches!(processor, Processor::Rust(_)))
+    }
 }
 
 /// A model that an example serves. What its processor may do is in the file `processors.pbtxt` of
@@ -41,6 +48,10 @@ pub(crate) struct Model {
 pub(crate) enum Processor {
     /// Of this package of the workspace.
     Rust(&'static str),
+    /// Of this module in `processor/src` of the example, by componentize-js.
+    JavaScript(&'static str),
+    /// The same, by componentize-py.
+    Python(&'static str),
 }
 
 /// A model as it was exported.
@@ -149,14 +160,26 @@ pub(crate) const ALL: &[Example] = &[
         ],
         shows: "a copy of the requests for a candidate, whose answer nobody waits for",
     },
+    Example {
+        name: "wine_python",
+        exporter: "wine_python",
+        models: &[behind(Processor::Python("wine"), "wine_python")],
+        shows: "a laboratory's CSV in, cultivars out: a processor in Python",
+    },
+    Example {
+        name: "iris_javascript",
+        exporter: "iris_javascript",
+        models: &[behind(Processor::JavaScript("iris"), "iris_javascript")],
+        shows: "JSON of a web page in, species out: a processor in JavaScript",
+    },
 ];
 
 /// The packages of the processors that are written in Rust.
 pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
     let models = ALL.iter().flat_map(|example| example.models);
-    models.filter_map(|model| {
-        let Processor::Rust(package) = model.processor?;
-        Some(package)
+    models.filter_map(|model| match model.processor? {
+        Processor::Rust(package) => Some(package),
+        Processor::JavaScript(_) | Processor::Python(_) => None,
     })
 }
 

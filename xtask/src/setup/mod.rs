@@ -1,15 +1,17 @@
 //! What a fresh machine lacks: the WebAssembly target, a Python with TensorFlow (which brings
-//! libtensorflow), and the models.
+//! libtensorflow), what makes components of other languages, and the models.
 //!
 //! Every part looks first whether it is there. Nothing outside the checkout is touched, but for
 //! the target, which rustup keeps with the toolchain.
 
+mod component_tools;
 mod python;
 
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+pub(crate) use self::component_tools::{WORLD, component_tools, has_component_tools};
 pub(crate) use self::python::{Python, python};
 use crate::examples;
 use crate::process;
@@ -23,6 +25,7 @@ pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
 pub(crate) fn everything(repo: &Repo) -> Result<Python> {
     wasm_target(repo)?;
     let python = python(repo)?;
+    component_tools(repo)?;
     for example in examples::ALL {
         examples::export(repo, &python, example)?;
     }

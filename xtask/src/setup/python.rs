@@ -26,7 +26,7 @@ print(sys.version_info[1] if sys.version_info[0] == 3 else 0)
 print(all(u.find_spec(m) for m in ('venv', 'ensurepip')))
 print(sys.executable)";
 
-const PIP_FAILED: &str = "pip could not install it. It takes the settings that it always takes: \
+pub(super) const PIP_FAILED: &str = "pip could not install it. It takes the settings that it always takes: \
      PIP_INDEX_URL for a mirror, HTTPS_PROXY for a proxy. What it has downloaded is kept";
 
 /// A Python with TensorFlow.
@@ -189,7 +189,7 @@ fn lacks_avx(arch: &str, cpuinfo: &str) -> bool {
 }
 
 /// The first Python that TensorFlow has wheels for, and that can make an environment.
-fn find_base() -> Result<PathBuf> {
+pub(super) fn find_base() -> Result<PathBuf> {
     let candidates: Vec<OsString> = match std::env::var_os("TENSORGATE_PYTHON") {
         Some(python) => vec![python],
         None => std::iter::once("python3".into())

@@ -1,5 +1,8 @@
 //! The steps of `cargo xtask test`, in their order.
 
+use std::path::Path;
+use std::process::Command;
+
 use anyhow::Result;
 
 use super::{Step, compatibility, record};
@@ -8,9 +11,10 @@ use crate::guests;
 use crate::host;
 use crate::package;
 use crate::process::{self, cargo};
+use crate::progress;
 use crate::repo::{Profile, Repo};
 use crate::server;
-use crate::setup::{self, WASM_TARGET};
+use crate::setup::{self, Python, WASM_TARGET};
 use crate::stamp;
 
 /// The step that holds a page to the tests that ran before it.
@@ -32,6 +36,11 @@ pub(super) const STEPS: &[Step] = &[
         name: "python",
         what: "Python sources compile, and their unit tests pass",
         run: python,
+    },
+    Step {
+        name: "javascript",
+        what: "unit tests of processors in JavaScript pass",
+        run: javascript,
     },
     Step {
         name: "guests",
@@ -87,21 +96,53 @@ fn python(repo: &Repo) -> Result<()> {
             .args(["-q", "examples", "tests"])
             .current_dir(repo.root()),
     )?;
+    let bindings = setup::component_tools(repo)?.bindings(repo)?;
     for example in examples::ALL {
         let directory = repo.root().join("examples").join(example.name);
         if stamp::files(&directory, ".py")?
             .iter()
             .any(|file| examples::is_test(file))
         {
-            process::run(
-                python
-                    .module("unittest")
-                    .args(["discover", "--start-directory"])
-                    .arg(&directory),
-            )?;
+            process::run(unittest(&python, &directory).env("PYTHONPATH", &bindings))?;
         }
     }
-    Ok(())
+    // What componentize-py makes of the contract needs 3.11 where it is not in a component.
+    let new_enough = "import sys; sys.exit(sys.version_info < (3, 11))";
+    if process::run(Command::new(python.interpreter()).args(["-c", new_enough])).is_err() {
+        progress::note("skipping the tests of the template in Python: they need Python 3.11");
+        return Ok(());
+    }
+    let template = repo.root().join(TEMPLATES).join("python/src");
+    process::run(unittest(&python, &template).env("PYTHONPATH", &bindings))
+}
+
+/// Where the templates of `tensorgate new` are.
+const TEMPLATES: &str = "host/server/src/cli/new/templates";
+
+/// A command that runs the unit tests in a directory.
+fn unittest(python: &Python, directory: &Path) -> Command {
+    let mut command = python.module("unittest");
+    command.args(["discover", "--start-directory"]);
+    command.arg(directory).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Processors in JavaScript, and what they are written with, in Node.
+fn javascript(repo: &Repo) -> Result<()> {
+    let tools = setup::component_tools(repo)?;
+    let mut directories = vec![repo.root().join(TEMPLATES).join("javascript/src")];
+    for example in examples::ALL {
+        let directory = examples::processor_sources(repo, example.name);
+        if directory.is_dir() {
+            directories.push(directory);
+        }
+    }
+    let mut command = tools.command("node");
+    command.args(["--test", "--test-reporter=dot"]);
+    for directory in &directories {
+        command.args(stamp::files(directory, ".test.js")?);
+    }
+    process::run(&mut command)
 }
 
 /// The components and the test programs, in the target that they are written for.
