@@ -116,6 +116,18 @@ pub(crate) const ALL: &[Example] = &[
         shows: "CSV in, for a model of tf.Examples; CSV or JSON out",
     },
     Example {
+        name: "wine_python",
+        exporter: "wine_python",
+        models: &[behind(Processor::Python("wine"), "wine_python")],
+        shows: "a laboratory's CSV in, cultivars out: a processor in Python",
+    },
+    Example {
+        name: "iris_javascript",
+        exporter: "iris_javascript",
+        models: &[behind(Processor::JavaScript("iris"), "iris_javascript")],
+        shows: "JSON of a web page in, species out: a processor in JavaScript",
+    },
+    Example {
         name: "canary",
         exporter: "pipelines",
         models: &[
@@ -159,18 +171,6 @@ pub(crate) const ALL: &[Example] = &[
             behind(Processor::Rust("tensorgate-shadow"), "shadow"),
         ],
         shows: "a copy of the requests for a candidate, whose answer nobody waits for",
-    },
-    Example {
-        name: "wine_python",
-        exporter: "wine_python",
-        models: &[behind(Processor::Python("wine"), "wine_python")],
-        shows: "a laboratory's CSV in, cultivars out: a processor in Python",
-    },
-    Example {
-        name: "iris_javascript",
-        exporter: "iris_javascript",
-        models: &[behind(Processor::JavaScript("iris"), "iris_javascript")],
-        shows: "JSON of a web page in, species out: a processor in JavaScript",
     },
 ];
 

@@ -126,14 +126,14 @@ function read(tensors, name, type, shape, code) {
     return { shape: sizes, values: strings(data.val, name, code) };
   }
   // Copied: the bytes may begin where a typed array may not.
-  const bytes = Uint8Array.from(data.val);
+  const bytes = new Uint8Array(data.val);
   return { shape: sizes, values: new Elements(bytes.buffer) };
 }
 
 /** Byte strings that have to be UTF-8. */
 function strings({ offsets, bytes }, name, code) {
   const ends = Array.from(offsets, Number);
-  const all = Uint8Array.from(bytes);
+  const all = new Uint8Array(bytes);
   return ends.slice(1).map((end, index) => {
     const text = decode(all.subarray(ends[index], end));
     if (text === undefined) {
@@ -201,7 +201,7 @@ export function answerJson(value) {
 
 /** The text of a body. */
 export function text(body) {
-  const found = decode(Uint8Array.from(body.bytes));
+  const found = decode(new Uint8Array(body.bytes));
   if (found === undefined) {
     throw invalid(`expected ${body.contentType} in UTF-8, found other bytes`);
   }
