@@ -17,13 +17,21 @@ const TOKEN: &str = "a-token-for-this-test";
 
 /// `tensorgate component ...` in a directory.
 fn component(directory: &Path, args: &[&str]) -> Command {
+    let tools = root().join(".tensorgate/component-tools");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(tools.join("bin")).chain(std::env::split_paths(&path));
     let mut command = tensorgate();
     command
         .current_dir(directory)
         .arg("component")
         .args(args)
-        // What is built here was fetched when the workspace was.
-        .env("CARGO_NET_OFFLINE", "true");
+        // What is built here was fetched when the workspace was, or by the set-up.
+        .env("CARGO_NET_OFFLINE", "true")
+        .env("PATH", std::env::join_paths(path).expect("a path"))
+        .env("npm_config_cache", tools.join("npm-cache"))
+        .env("npm_config_offline", "true")
+        .env("PIP_NO_INDEX", "1")
+        .env("PIP_FIND_LINKS", tools.join("wheels"));
     command
 }
 
@@ -95,6 +103,16 @@ fn a_new_project_builds_and_passes(language: &str, kept: &[&str]) {
 #[test]
 fn a_new_project_in_rust_builds_and_passes() {
     a_new_project_builds_and_passes("rust", &["target"]);
+}
+
+#[test]
+fn a_new_project_in_javascript_builds_and_passes() {
+    a_new_project_builds_and_passes("javascript", &[]);
+}
+
+#[test]
+fn a_new_project_in_python_builds_and_passes() {
+    a_new_project_builds_and_passes("python", &[]);
 }
 
 #[test]

@@ -217,7 +217,7 @@ fn limits(options: &ServeOptions) -> EdgeLimits {
 }
 
 /// Where compiled components are kept; nowhere when there is no home.
-pub(super) fn cache_dir(options: &ServeOptions) -> Option<PathBuf> {
+pub(crate) fn cache_dir(options: &ServeOptions) -> Option<PathBuf> {
     let absolute = |name: &str| {
         let path = PathBuf::from(std::env::var_os(name)?);
         path.is_absolute().then_some(path)

@@ -24,7 +24,7 @@ mod worker;
 
 pub(crate) use away::Away;
 pub(crate) use batching::Batching;
-pub(crate) use gateway::{EdgeHandler, chain, load_gateway, sandbox};
+pub(crate) use gateway::{EdgeHandler, cache_dir, chain, load_gateway, sandbox};
 pub(crate) use management::Manageable;
 pub(crate) use measured::MeasuredModel;
 pub(crate) use models::{Shelf, too_long_for};

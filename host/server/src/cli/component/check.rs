@@ -13,7 +13,8 @@ use tensorgate_types::{
 
 use crate::components::digest_of;
 use crate::files;
-use crate::wiring::{MAX_MIB, chain};
+use crate::options::ServeOptions;
+use crate::wiring::{MAX_MIB, cache_dir, chain};
 
 use super::super::flag::{self, Flag, Value};
 use super::super::{complain, print, print_error, usage};
@@ -156,7 +157,9 @@ async fn look(
         slots: 1,
         ..ProcessorOptions::default()
     };
-    let processors = Processors::new(&options, None).map_err(|error| chain(&error))?;
+    // Where a server would look: what was compiled for a check is not compiled again.
+    let cache = cache_dir(&ServeOptions::default());
+    let processors = Processors::new(&options, cache.as_deref()).map_err(|error| chain(&error))?;
     let survey = processors.survey(wasm.clone()).await;
     let survey = survey.map_err(|error| chain(&error))?;
     let name = subject.map_or("model", |(id, _)| id.name.as_str());
