@@ -78,7 +78,16 @@ fn main() -> Result<()> {
 /// the root. They are the very files that everything else here is built from.
 const EMBEDDED: &[(&str, &[&str])] = &[
     ("TEMPLATES", &["host/server/src/cli/new/templates"]),
-    ("CONTRACT", &["wit"]),
+    // What a processor sees of it; the rest is for the gateway alone.
+    (
+        "CONTRACT",
+        &[
+            "wit/types.wit",
+            "wit/inference.wit",
+            "wit/runs.wit",
+            "wit/processor.wit",
+        ],
+    ),
     (
         "VENDORED",
         &[

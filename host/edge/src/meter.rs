@@ -5,6 +5,9 @@
 //! host calls that it made), and the time in which it sleeps by its own choice. Waiting for a
 //! model, or for its turn on the thread, is not its own time.
 //!
+//! On threads that give way to others, what passes while it is polled is mostly the others' time:
+//! there the thread's own clock counts, which only runs while it has a CPU ([`Pace`]).
+//!
 //! [`Metered`] polls the component's call and keeps both clocks; [`Meter`] is the part that host
 //! functions and the epoch callback see.
 //!
@@ -19,6 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use tensorgate_types::Deadline;
 use tokio::time::Sleep;
 
@@ -38,6 +42,31 @@ pub(crate) enum Cut {
     OwnTime,
 }
 
+/// How the time is measured in which a component is polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Pace {
+    /// By the wall. Reading it costs next to nothing.
+    #[default]
+    Wall,
+    /// By the CPU that the thread had. Reading it is a system call.
+    Cpu,
+}
+
+impl Pace {
+    /// Nanoseconds since some beginning; of a thread's own, with [`Pace::Cpu`].
+    fn now(self, meter: &Meter) -> u64 {
+        match self {
+            Self::Wall => meter.now(),
+            Self::Cpu => {
+                let time = clock_gettime(ClockId::ThreadCPUTime);
+                // Neither is ever negative.
+                let part = |part: i64| u64::try_from(part).unwrap_or(0);
+                part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
+            }
+        }
+    }
+}
+
 /// The clocks of one request. All times are nanoseconds since `start`.
 #[derive(Debug)]
 pub(crate) struct Meter {
@@ -48,7 +77,8 @@ pub(crate) struct Meter {
     cut_at: AtomicU64,
     /// Own time up to the last poll.
     spent: AtomicU64,
-    /// When the poll that goes on now began.
+    pace: Pace,
+    /// When the poll that goes on now began, by `pace`.
     polled_at: AtomicU64,
     /// A model is running for the component.
     in_model: AtomicBool,
@@ -57,7 +87,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(limit: Duration, deadline: Deadline) -> Arc<Self> {
+    pub(crate) fn new(limit: Duration, deadline: Deadline, pace: Pace) -> Arc<Self> {
         let start = Instant::now();
         let deadline = deadline
             .instant()
@@ -68,6 +98,7 @@ impl Meter {
             limit: nanos(limit),
             cut_at: AtomicU64::new(deadline),
             spent: AtomicU64::new(0),
+            pace,
             polled_at: AtomicU64::new(NONE),
             in_model: AtomicBool::new(false),
             yielded: AtomicBool::new(false),
@@ -81,11 +112,13 @@ impl Meter {
 
     /// Whether the component may go on. Asked at each tick.
     pub(crate) fn check(&self) -> Result<(), Cut> {
-        let now = self.now();
-        if now >= self.cut_at.load(Relaxed) {
+        if self.now() >= self.cut_at.load(Relaxed) {
             return Err(Cut::Deadline);
         }
-        let this_poll = now.saturating_sub(self.polled_at.load(Relaxed));
+        let this_poll = self
+            .pace
+            .now(self)
+            .saturating_sub(self.polled_at.load(Relaxed));
         if self.spent.load(Relaxed).saturating_add(this_poll) >= self.limit {
             return Err(Cut::OwnTime);
         }
@@ -172,14 +205,16 @@ impl<F: Future + Unpin> Future for Metered<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let began = this.meter.now();
         if let Some(since) = this.asleep_since.take() {
-            this.meter.spend(began.saturating_sub(since));
+            this.meter.spend(this.meter.now().saturating_sub(since));
         }
+        let pace = this.meter.pace;
+        let began = pace.now(&this.meter);
         this.meter.polled_at.store(began, Relaxed);
         let poll = Pin::new(&mut this.call).poll(context);
-        let ended = this.meter.now();
-        this.meter.spend(ended.saturating_sub(began));
+        // A poll is on one thread, so that its clock is the same one.
+        let took = pace.now(&this.meter).saturating_sub(began);
+        this.meter.spend(took);
         match poll {
             Poll::Ready(output) => return Poll::Ready(Ok(output)),
             // Woken already.
@@ -188,6 +223,7 @@ impl<F: Future + Unpin> Future for Metered<F> {
             Poll::Pending if this.meter.in_model.load(Relaxed) => return Poll::Pending,
             Poll::Pending => {}
         }
+        let ended = this.meter.now();
         this.asleep_since = Some(ended);
         let (at, cut) = this.meter.alarm(ended);
         if at <= ended {
@@ -216,21 +252,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn cuts_a_sleeper_when_its_own_time_is_used_up() {
-        let meter = Meter::new(SECOND, Deadline::NEVER);
+        let meter = Meter::new(SECOND, Deadline::NEVER, Pace::Wall);
         let result = Metered::new(meter, pin!(pending::<()>())).await;
         assert_eq!(result, Err(Cut::OwnTime));
     }
 
     #[tokio::test(start_paused = true)]
     async fn cuts_a_sleeper_at_the_deadline() {
-        let meter = Meter::new(10 * SECOND, Deadline::after(SECOND));
+        let meter = Meter::new(10 * SECOND, Deadline::after(SECOND), Pace::Wall);
         let result = Metered::new(meter, pin!(pending::<()>())).await;
         assert_eq!(result, Err(Cut::Deadline));
     }
 
     #[tokio::test(start_paused = true)]
     async fn waiting_for_a_model_is_not_the_component_s_own_time() {
-        let meter = Meter::new(SECOND, Deadline::NEVER);
+        let meter = Meter::new(SECOND, Deadline::NEVER, Pace::Wall);
         let model = tokio::time::sleep(1000 * SECOND);
         let in_model = Arc::clone(&meter);
         let call = async move { in_model.in_model(model).await };
@@ -240,7 +276,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tells_the_component_when_the_deadline_passes_in_a_model() {
-        let meter = Meter::new(SECOND, Deadline::after(SECOND));
+        let meter = Meter::new(SECOND, Deadline::after(SECOND), Pace::Wall);
         let inner = Arc::clone(&meter);
         let call = async move {
             let answer = inner.in_model(pending::<()>()).await;
@@ -252,7 +288,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_component_that_computes_spends_its_own_time() {
-        let meter = Meter::new(Duration::from_nanos(1), Deadline::NEVER);
+        let meter = Meter::new(Duration::from_nanos(1), Deadline::NEVER, Pace::Wall);
         let inner = Arc::clone(&meter);
         let call = poll_fn(move |_| {
             std::hint::black_box(std::thread::current());
@@ -262,9 +298,36 @@ mod tests {
         assert_eq!(result, Ok(Err(Cut::OwnTime)));
     }
 
+    #[tokio::test]
+    async fn the_thread_s_clock_stands_still_while_it_has_no_cpu() {
+        // It sleeps, which is to both clocks what being kept from the CPU is.
+        let starved = |pace| async move {
+            let meter = Meter::new(Duration::from_millis(50), Deadline::NEVER, pace);
+            let inner = Arc::clone(&meter);
+            let call = poll_fn(move |_| {
+                std::thread::sleep(Duration::from_millis(60));
+                Poll::Ready(inner.check())
+            });
+            Metered::new(meter, pin!(call)).await
+        };
+        assert_eq!(starved(Pace::Wall).await, Ok(Err(Cut::OwnTime)));
+        assert_eq!(starved(Pace::Cpu).await, Ok(Ok(())));
+        let meter = Meter::new(Duration::from_millis(5), Deadline::NEVER, Pace::Cpu);
+        let inner = Arc::clone(&meter);
+        let call = poll_fn(move |_| {
+            // It computes until it is told to stop.
+            let mut told = inner.check();
+            while told.is_ok() {
+                told = inner.check();
+            }
+            Poll::Ready(told)
+        });
+        assert_eq!(Metered::new(meter, pin!(call)).await, Ok(Err(Cut::OwnTime)));
+    }
+
     #[test]
     fn a_deadline_that_has_passed_cuts_at_the_next_tick() {
-        let meter = Meter::new(SECOND, Deadline::after(Duration::ZERO));
+        let meter = Meter::new(SECOND, Deadline::after(Duration::ZERO), Pace::Wall);
         assert_eq!(meter.check(), Err(Cut::Deadline));
     }
 }

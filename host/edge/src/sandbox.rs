@@ -10,7 +10,7 @@ use tensorgate_types::Deadline;
 use wasmtime::{Store, Trap};
 
 use crate::engine::Inner;
-use crate::meter::{Cut, Meter};
+use crate::meter::{Cut, Meter, Pace};
 use crate::processor::Mirrors;
 use crate::state::EdgeState;
 use crate::wasi::Grants;
@@ -43,6 +43,8 @@ pub(crate) struct Sandbox {
 pub(crate) struct Bounds {
     /// Of its own time.
     pub(crate) time: Duration,
+    /// How that is measured.
+    pub(crate) pace: Pace,
     /// Bytes of linear memory, which also bounds what one call hands over.
     pub(crate) memory: usize,
 }
@@ -53,6 +55,7 @@ impl Sandbox {
         let limits = &inner.shared.limits;
         let bounds = Bounds {
             time: limits.guest_time,
+            pace: Pace::Wall,
             memory: limits.memory,
         };
         Self {
@@ -65,7 +68,7 @@ impl Sandbox {
     }
 
     pub(crate) fn store(&self, deadline: Deadline) -> Store<EdgeState> {
-        let meter = Meter::new(self.bounds.time, deadline);
+        let meter = Meter::new(self.bounds.time, deadline, self.bounds.pace);
         let mut state = EdgeState::new(
             Arc::clone(&self.inner.shared),
             Arc::clone(&self.services),

@@ -18,6 +18,7 @@ use super::threads::Threads;
 use super::usage::Counters;
 use crate::contract::processor::{DescribeIn, NamedSignatureOut, SubjectOut};
 use crate::lower::{error_in, signature_out};
+use crate::meter::Pace;
 use crate::sandbox::{Bounds, Sandbox};
 use crate::slots::Slots;
 use crate::state::EdgeState;
@@ -145,6 +146,7 @@ impl Processors {
         let mut sandbox = Sandbox::new(inner, Services::new(Arc::new(granted), Arc::new(Silent)));
         sandbox.bounds = Bounds {
             time: rights.time,
+            pace: Pace::Cpu,
             memory: rights.memory,
         };
         sandbox.grants = Arc::new(rights.grants);

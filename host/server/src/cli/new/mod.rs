@@ -164,13 +164,8 @@ fn files(language: Language, name: &Name) -> Result<Vec<(PathBuf, Vec<u8>)>, Str
     for (path, bytes) in language.template() {
         files.push((PathBuf::from(name.fill(path)), filled(bytes, name)));
     }
-    for (path, bytes) in embedded::CONTRACT {
-        // What earlier releases had lies below.
-        let is_current = path.matches('/').count() == 1;
-        if is_current && path.ends_with(".wit") {
-            files.push((PathBuf::from(path), bytes.to_vec()));
-        }
-    }
+    let contract = embedded::CONTRACT.iter();
+    files.extend(contract.map(|(path, bytes)| (PathBuf::from(path), bytes.to_vec())));
     if language.name == "rust" {
         files.extend(vendor::files()?);
     }
