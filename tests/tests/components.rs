@@ -246,7 +246,7 @@ fn what_cannot_be_used_changes_nothing() {
     for (args, words) in [
         (
             &["push", "--model=m", &junk][..],
-            "it is no WebAssembly component that can be used",
+            "it is no WebAssembly component",
         ),
         (
             &["push", "--model=m", &gateway],

@@ -217,6 +217,12 @@ pub enum ProcessorError {
          component of it with `wasm-tools component new`"
     )]
     CoreModule,
+    /// It is no WebAssembly at all.
+    #[error(
+        "it is no WebAssembly component: it begins with \"{0}\"; expected its binary form, \
+         which begins with \"\\x00asm\""
+    )]
+    NoWasm(String),
     /// It is not a component, or one that this machine cannot compile.
     #[error("it is no WebAssembly component that can be used: {0}")]
     Compile(String),

@@ -39,7 +39,8 @@ pub(super) fn predict(
         model: &model,
         found: Vec::new(),
     };
-    let asked = parse_predict(body, &mut signatures)?;
+    let asked = parse_predict(body, &mut signatures)
+        .map_err(|error| with_content_types(request, &model, error))?;
     let signature = signatures.signature(&asked.signature_name)?;
     check_method(&signature.0, services.settings())?;
     let inputs: Vec<Input<'_>> = asked.inputs.iter().map(|input| input.as_input()).collect();
@@ -59,6 +60,31 @@ pub(super) fn predict(
     };
     log::predict(services, who, &asked, outputs);
     Ok(Content::json(written))
+}
+
+/// The error of a body that was read as JSON, before a model whose processor takes others: who
+/// sent one of those has made a mistake elsewhere.
+fn with_content_types(request: &Request<'_>, model: &impl Model, error: Error) -> Error {
+    let kind = request.header("content-type").unwrap_or("none");
+    if media_type_fits("application/json", kind) || model.covered().is_empty() {
+        return error;
+    }
+    let signature = request.query("signature_name");
+    let signature = signature.as_deref().unwrap_or(DEFAULT_SIGNATURE);
+    let takes = match model.content_types(signature).as_slice() {
+        [] => "only JSON".to_owned(),
+        declared => format!("JSON, and bodies of {}", declared.join(", ")),
+    };
+    let [signature, kind] =
+        [signature, kind].map(|text| -> String { text.chars().take(100).collect() });
+    Error::new(
+        error.code(),
+        format!(
+            "{}; the body was read as JSON, its content type being {kind}: the signature \
+             {signature} takes {takes}",
+            error.message()
+        ),
+    )
 }
 
 /// A body that goes to the model's processor as it came.

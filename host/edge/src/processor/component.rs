@@ -30,8 +30,15 @@ const INTERFACE: &str = "tensorgate:serving/processor@0.1.0";
 
 const MIB: usize = 1 << 20;
 
+/// The first bytes of everything in WebAssembly's binary form.
+const MAGIC: &[u8] = b"\0asm";
+
 /// The first bytes of a module that is no component: the layer that follows its version is 0.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// Bytes of what is said of a component that cannot be used. It may quote the component, and is
+/// shown to whoever asks for the model's status.
+const MAX_PROBLEM: usize = 2 << 10;
 
 /// What one processor may use, and what it may see.
 #[derive(Debug, Clone)]
@@ -132,7 +139,7 @@ impl Processors {
                 let instance = inner
                     .linker
                     .instantiate_pre(&component)
-                    .map_err(|error| ProcessorError::Import(format!("{error:#}")))?;
+                    .map_err(|error| ProcessorError::Import(problem(&error)))?;
                 Ok((instance, exports))
             }
         })
@@ -223,7 +230,18 @@ fn compile(engine: &wasmtime::Engine, wasm: &[u8]) -> Result<Compiled, Processor
     if wasm.starts_with(CORE_MODULE) {
         return Err(ProcessorError::CoreModule);
     }
-    Compiled::new(engine, wasm).map_err(|error| ProcessorError::Compile(format!("{error:#}")))
+    if !wasm.starts_with(MAGIC) {
+        let beginning = &wasm[..wasm.len().min(8)];
+        return Err(ProcessorError::NoWasm(beginning.escape_ascii().to_string()));
+    }
+    Compiled::from_binary(engine, wasm).map_err(|error| ProcessorError::Compile(problem(&error)))
+}
+
+/// What is wrong, in words that are not longer than anybody reads.
+fn problem(error: &wasmtime::Error) -> String {
+    let mut problem = format!("{error:#}");
+    problem.truncate(problem.floor_char_boundary(MAX_PROBLEM));
+    problem
 }
 
 fn exports(engine: &wasmtime::Engine, component: &Compiled) -> Result<Exports, ProcessorError> {

@@ -40,6 +40,13 @@ pub(super) fn covered(
             descriptions.len()
         ));
     }
+    if descriptions.is_empty() {
+        return Err(
+            "it covers no signature, so that it would never be asked; expected one at \
+                    least"
+                .to_owned(),
+        );
+    }
     let mut all = BTreeMap::new();
     for description in descriptions {
         let name = description.signature_name.clone();

@@ -189,6 +189,17 @@ async fn clients_are_held_against_what_the_processor_describes() {
         answer.contains(r#"\"eleven\" is no number from zero to nine"#),
         "{answer}"
     );
+    // A body that is not of its content types is read as JSON, and the error says so.
+    let other = house.post("text/html", "one", Deadline::NEVER).await;
+    assert_eq!(other.status, 400);
+    assert!(
+        text(&other).contains(
+            "its content type being text/html: the signature double takes JSON, and bodies of \
+             text/plain, text/csv"
+        ),
+        "{}",
+        text(&other)
+    );
     // Signatures that it does not name are the model's own.
     let (status, answer) = house
         .json(r#"{"signature_name": "same", "inputs": ["one"]}"#)

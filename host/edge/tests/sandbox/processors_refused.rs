@@ -28,9 +28,15 @@ async fn what_cannot_stand_before_a_version_says_what_to_do() {
             "build it for wasm32-wasip2",
         ),
         (
-            Bytes::from_static(b"hello"),
+            Bytes::from_static(b"\0asm\x0d\0\x01\0rest"),
             "it is no WebAssembly component that can be used",
         ),
+        // Nor is the text form read: it would quote what it cannot.
+        (
+            Bytes::from_static(b"(component)"),
+            "it begins with \"(compone\"; expected its binary form, which begins with \"\\x00asm\"",
+        ),
+        (vec![0; 5 << 20].into(), "it begins with \"\\x00\\x00\\x00"),
         (
             program("echo"),
             "it does not export tensorgate:serving/processor@0.1.0",
@@ -39,6 +45,7 @@ async fn what_cannot_stand_before_a_version_says_what_to_do() {
     ] {
         let told = refusal(wasm, rights(), "m").await;
         assert!(told.contains(words), "{told}");
+        assert!(told.len() < 4096, "{} bytes", told.len());
     }
 }
 
@@ -65,6 +72,7 @@ async fn a_description_that_cannot_be_keeps_a_processor_out() {
         ("dtype", "signature double: inputs: x cannot be of type"),
         ("shape", "signature double: outputs: x has the shape [-2]"),
         ("same-name", "x is there twice"),
+        ("nothing", "it covers no signature"),
         ("many", "it describes 300 signatures; expected 256 at most"),
     ] {
         let told = refusal(bad.clone(), rights(), model).await;

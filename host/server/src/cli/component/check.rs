@@ -183,10 +183,7 @@ fn list(names: &[String]) -> String {
 /// What clients will see.
 fn describe(text: &mut String, processor: &Processor, id: &ServableId) {
     let signatures = processor.signatures();
-    let _ = match signatures.len() {
-        0 => writeln!(text, "{id}: covers no signature"),
-        _ => writeln!(text, "{id}: covers"),
-    };
+    let _ = writeln!(text, "{id}: covers");
     for (name, signature) in &signatures {
         let _ = writeln!(text, "  {name}");
         let types = processor.content_types(name);

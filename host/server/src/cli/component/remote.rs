@@ -292,7 +292,10 @@ fn changed(report: &ChangeReport) -> String {
     let versions = versions.iter().map(i64::to_string);
     let versions = versions.collect::<Vec<_>>().join(", ");
     let now = match (&change.sha256, versions.as_str()) {
-        (Some(sha256), "") => format!("{sha256} stands before versions that are still to come"),
+        (Some(sha256), "") => format!(
+            "{sha256} stands before no version that is served now: it will stand before those \
+             that are loaded from now on; `tensorgate component list` shows what stands before each"
+        ),
         (Some(sha256), versions) => format!("{sha256} stands before version {versions}"),
         (None, "") => "nothing that was pushed stands there any more".to_owned(),
         (None, versions) => {

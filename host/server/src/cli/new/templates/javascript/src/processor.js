@@ -73,7 +73,7 @@ export function parse(csv) {
     const comma = line.lastIndexOf(',');
     const value = line.slice(comma + 1).trim();
     const number = Number(value);
-    if (comma === -1 || value === '' || Number.isNaN(number)) {
+    if (comma === -1 || value === '' || !Number.isFinite(number)) {
       throw invalid(`line ${index + 1}: expected a name, a comma and a number, found ${JSON.stringify(line)}`);
     }
     lines.push({ name: line.slice(0, comma).trim(), number });

@@ -93,8 +93,10 @@ def parse(csv: str) -> tuple[list[str], list[float]]:
 
 
 def number_of(text: str) -> float | None:
-    """A number, where it is one."""
+    """A number, where it is one. JSON has neither infinities nor what is no number, and the model
+    takes floats of 32 bits."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if abs(number) < 3.4e38 else None

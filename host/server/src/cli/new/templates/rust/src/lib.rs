@@ -90,7 +90,7 @@ fn parse(csv: &[u8]) -> Result<(Vec<String>, Vec<f32>)> {
         }
         let (name, value) = line
             .rsplit_once(',')
-            .and_then(|(name, value)| Some((name.trim(), value.trim().parse().ok()?)))
+            .and_then(|(name, value)| Some((name.trim(), finite(value)?)))
             .ok_or_else(|| {
                 Error::invalid_argument(format!(
                     "line {number}: expected a name, a comma and a number, found {line:?}"
@@ -105,6 +105,12 @@ fn parse(csv: &[u8]) -> Result<(Vec<String>, Vec<f32>)> {
         ));
     }
     Ok((names, numbers))
+}
+
+/// A number, where it is one. JSON has neither infinities nor what is no number.
+fn finite(text: &str) -> Option<f32> {
+    let number: f32 = text.trim().parse().ok()?;
+    number.is_finite().then_some(number)
 }
 
 #[cfg(test)]
@@ -144,6 +150,7 @@ mod tests {
             "line 2: expected a name, a comma and a number, found \"hall\""
         );
         assert!(parse(b"").is_err());
+        assert!(parse(b"hall,1e999").is_err());
         assert!(parse(b"\xff").is_err());
     }
 }
