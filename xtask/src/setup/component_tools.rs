@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::python::{PIP_FAILED, find_base};
+use crate::examples;
 use crate::process;
 use crate::progress;
 use crate::repo::Repo;
@@ -56,6 +57,8 @@ impl ComponentTools {
             return Ok(bindings);
         }
         stamp.remove()?;
+        // It writes over nothing.
+        examples::remove(&bindings)?;
         let mut command = self.command("componentize-py");
         command.arg("--wit-path").arg(&contract);
         command.args(["--world", WORLD, "bindings"]).arg(&bindings);
