@@ -42,6 +42,9 @@ impl ComponentTools {
         // Programs of npm's are scripts that look for `node` themselves.
         command.env("PATH", self.path());
         command.env("PYTHONDONTWRITEBYTECODE", "1");
+        // Node brings certificates of its own, and knows nothing of those that an organisation has
+        // given the system for its mirrors.
+        command.env("NODE_USE_SYSTEM_CA", "1");
         command
     }
 
