@@ -21,6 +21,7 @@
 
 mod described;
 pub mod examples;
+mod exchange;
 #[cfg(test)]
 mod fake;
 pub mod grpc;
@@ -32,6 +33,7 @@ mod response;
 pub mod rest;
 mod services;
 
+pub use exchange::{ChunkedResponse, HttpRequest};
 pub use inference::{Call, Inference, Input, InputData, Model, Output, OutputData, Range, Reply};
 pub use outcome::Outcome;
 pub use request::{Format, PredictRequest, SignatureSource, Tensor, Values, parse_predict};
