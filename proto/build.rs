@@ -6,6 +6,7 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let services = [
+        "inference/open_inference.proto",
         "tensorflow_serving/apis/model_service.proto",
         "tensorflow_serving/apis/prediction_service.proto",
     ];
@@ -18,7 +19,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "tensorflow/session.proto",
         "tensorflow_serving/apis/prediction_log.proto",
     ];
-    for directory in ["serving", "tensorflow", "tensorflow_serving", "xla"] {
+    for directory in [
+        "inference",
+        "serving",
+        "tensorflow",
+        "tensorflow_serving",
+        "xla",
+    ] {
         println!("cargo::rerun-if-changed={directory}");
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);

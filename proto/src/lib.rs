@@ -3,7 +3,7 @@
 //!
 //! Modules follow the packages: TensorFlow's own ([`tensorflow`]: what a SavedModel says of
 //! itself), and within it TensorFlow Serving's ([`tensorflow::serving`]: its API, its logs and its
-//! configuration). Configuration files are in text format, which `config` reads (with the
+//! configuration); the V2 inference protocol ([`inference`]). Configuration files are in text format, which `config` reads (with the
 //! feature of that name).
 //!
 //! **Invariant:** the host decodes no request of a client. It uses the API's messages for what is
@@ -36,6 +36,23 @@ pub mod tensorflow {
     pub mod serving {
         include!(concat!(env!("OUT_DIR"), "/tensorflow.serving.rs"));
     }
+}
+
+/// The V2 inference protocol, KServe's and Triton's.
+#[expect(
+    missing_docs,
+    reason = "generated; the .proto files have the documentation"
+)]
+#[allow(
+    clippy::allow_attributes,
+    clippy::doc_markdown,
+    clippy::enum_variant_names,
+    clippy::struct_field_names,
+    unreachable_pub,
+    reason = "generated"
+)]
+pub mod inference {
+    include!(concat!(env!("OUT_DIR"), "/inference.rs"));
 }
 
 /// This project's own configuration.
