@@ -43,6 +43,8 @@ pub(crate) struct Fake {
     pub(crate) answer: AnswerFn,
     pub(crate) reload: ReloadFn,
     pub(crate) is_sampled: bool,
+    /// What the house lists.
+    pub(crate) models: Option<Vec<String>>,
     /// One entry per run.
     pub(crate) runs: RefCell<Vec<Vec<Called>>>,
     pub(crate) logs: RefCell<Vec<LogEntry>>,
@@ -62,6 +64,7 @@ impl Default for Fake {
             answer: Box::new(echo),
             reload: Box::new(|_, _| Ok(vec![])),
             is_sampled: false,
+            models: None,
             runs: RefCell::default(),
             logs: RefCell::default(),
             held: RefCell::default(),
@@ -257,6 +260,10 @@ impl Services for &Fake {
         metric_names: &[String],
     ) -> Result<Vec<(String, i64)>> {
         (self.reload)(models, metric_names)
+    }
+
+    fn models(&self) -> Option<Vec<String>> {
+        self.models.clone()
     }
 
     fn log_sampled(&self, _model: &str) -> bool {

@@ -32,6 +32,7 @@ mod request;
 mod response;
 pub mod rest;
 mod services;
+pub mod v2;
 
 pub use exchange::{ChunkedResponse, HttpRequest};
 pub use inference::{Call, Inference, Input, InputData, Model, Output, OutputData, Range, Reply};

@@ -7,8 +7,8 @@ pub struct Outcome {
     pub model: String,
     /// The version that answered, when one was opened.
     pub version: Option<i64>,
-    /// `predict`, `classify`, `regress`, `multi_inference`, `status`, `metadata` or `reload`;
-    /// empty when it was none.
+    /// `predict`, `classify`, `regress`, `multi_inference`, `infer`, `status`, `metadata` or
+    /// `reload`; empty when it was none.
     pub api: &'static str,
     /// The signature that was run; empty when none was.
     pub signature: String,

@@ -71,6 +71,11 @@ pub trait Services: Inference {
         metric_names: &[String],
     ) -> Result<Vec<(String, i64)>>;
 
+    /// The names of the models that are served; none where they cannot be listed.
+    fn models(&self) -> Option<Vec<String>> {
+        None
+    }
+
     /// Whether this request is to be written down. Draws lots: ask once per request.
     fn log_sampled(&self, model: &str) -> bool;
 

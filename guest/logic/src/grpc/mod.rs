@@ -1,4 +1,4 @@
-//! TensorFlow Serving's gRPC API: one message in, chunks of one message or a status out.
+//! TensorFlow Serving's gRPC API, and the way to V2's: one message in, chunks of one message or a status out.
 //!
 //! ```text
 //!  Message ─> source (windows) ─> wire (fields) ─> requests, parts, tensor ─> Model::run
@@ -16,9 +16,9 @@ mod models;
 mod parts;
 mod predict;
 mod requests;
-mod source;
+pub(crate) mod source;
 mod tensor;
-mod wire;
+pub(crate) mod wire;
 pub(crate) mod write;
 
 pub(crate) use infer::encode as encode_answer;
@@ -82,6 +82,9 @@ fn dispatch(
         ("tensorflow.serving.ModelService", "HandleReloadConfigRequest") => {
             outcome.api = "reload";
             models::reload(message, services)
+        }
+        ("inference.GRPCInferenceService", name) => {
+            crate::v2::grpc::dispatch(name, message, services, outcome)
         }
         _ => Err(Error::unimplemented(format!("unknown method {method}"))),
     }

@@ -18,7 +18,7 @@ const MIN_WINDOW: u64 = 4 << 10;
 
 /// Reads a message.
 #[derive(Debug)]
-pub(super) struct Source<'m, M> {
+pub(crate) struct Source<'m, M> {
     message: &'m M,
     head: &'m [u8],
     window: Vec<u8>,
@@ -30,11 +30,11 @@ pub(super) struct Source<'m, M> {
 }
 
 impl<'m, M: Message> Source<'m, M> {
-    pub(super) fn new(message: &'m M) -> Self {
+    pub(crate) fn new(message: &'m M) -> Self {
         Self::with_limits(message, (MIN_WINDOW, MAX_READ), MAX_MADE)
     }
 
-    pub(super) fn with_limits(message: &'m M, windows: (u64, u64), budget: u64) -> Self {
+    pub(crate) fn with_limits(message: &'m M, windows: (u64, u64), budget: u64) -> Self {
         Self {
             message,
             head: message.head(),
@@ -45,12 +45,12 @@ impl<'m, M: Message> Source<'m, M> {
         }
     }
 
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.message.length()
     }
 
     /// Takes memory from the budget, before it is allocated.
-    pub(super) fn take(&mut self, bytes: u64) -> Result<()> {
+    pub(crate) fn take(&mut self, bytes: u64) -> Result<()> {
         match self.left.checked_sub(bytes) {
             Some(left) => {
                 self.left = left;
@@ -64,7 +64,7 @@ impl<'m, M: Message> Source<'m, M> {
 
     /// What lies at `position`, up to `end` at most: at least `want` bytes of it (or all), at
     /// most what happens to be there.
-    pub(super) fn peek(&mut self, position: u64, end: u64, want: u64) -> Result<&[u8]> {
+    pub(crate) fn peek(&mut self, position: u64, end: u64, want: u64) -> Result<&[u8]> {
         let want = want.min(end.saturating_sub(position));
         if let Some(bytes) = within(self.head, 0, position, want, end) {
             return Ok(bytes);
@@ -98,7 +98,7 @@ impl<'m, M: Message> Source<'m, M> {
     }
 
     /// A copy of a part.
-    pub(super) fn copy(&mut self, part: Range) -> Result<Vec<u8>> {
+    pub(crate) fn copy(&mut self, part: Range) -> Result<Vec<u8>> {
         self.take(part.length)?;
         let mut out = Vec::with_capacity(part.length as usize);
         self.append(part, &mut out)?;
@@ -106,7 +106,7 @@ impl<'m, M: Message> Source<'m, M> {
     }
 
     /// Adds a part to `out`, whose memory was taken before.
-    pub(super) fn append(&mut self, part: Range, out: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn append(&mut self, part: Range, out: &mut Vec<u8>) -> Result<()> {
         let end = part.offset + part.length;
         let mut position = part.offset;
         while position < end {

@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 100;
 
 /// Why a message cannot be decoded.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It is no message of its type: what is wrong, and where.
     Malformed(&'static str, u64),
     /// Something else: too large, or the host does not give it.
@@ -30,7 +30,7 @@ impl From<Error> for Fault {
 impl Fault {
     /// The error of a call whose message, of the type `name`, cannot be decoded. The original
     /// ends such calls with `INTERNAL` and no words, as gRPC's libraries do.
-    pub(super) fn into_error(self, name: &str) -> Error {
+    pub(crate) fn into_error(self, name: &str) -> Error {
         match self {
             Self::Malformed(what, at) => {
                 Error::internal(format!("cannot parse {name}: {what} at byte {at}"))
@@ -40,11 +40,11 @@ impl Fault {
     }
 }
 
-pub(super) type Decoded<T> = Result<T, Fault>;
+pub(crate) type Decoded<T> = Result<T, Fault>;
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Varint(u64),
     Bits64,
     Bits32,
@@ -53,9 +53,9 @@ pub(super) enum Value {
 
 /// A place in a part of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cursor {
-    pub(super) position: u64,
-    pub(super) end: u64,
+pub(crate) struct Cursor {
+    pub(crate) position: u64,
+    pub(crate) end: u64,
 }
 
 impl From<Cursor> for Range {
@@ -68,19 +68,19 @@ impl From<Cursor> for Range {
 }
 
 impl Cursor {
-    pub(super) fn whole(source: &Source<'_, impl Message>) -> Self {
+    pub(crate) fn whole(source: &Source<'_, impl Message>) -> Self {
         Self {
             position: 0,
             end: source.length(),
         }
     }
 
-    pub(super) fn length(self) -> u64 {
+    pub(crate) fn length(self) -> u64 {
         self.end - self.position
     }
 
     /// The next field that is no group: its number and what it holds.
-    pub(super) fn next(
+    pub(crate) fn next(
         &mut self,
         source: &mut Source<'_, impl Message>,
     ) -> Decoded<Option<(u32, Value)>> {
@@ -89,7 +89,7 @@ impl Cursor {
     }
 
     /// The next field, and where its tag begins (behind groups that were skipped).
-    pub(super) fn next_at(
+    pub(crate) fn next_at(
         &mut self,
         source: &mut Source<'_, impl Message>,
     ) -> Decoded<Option<(u64, u32, Value)>> {
@@ -137,7 +137,7 @@ impl Cursor {
         }
     }
 
-    pub(super) fn varint(&mut self, source: &mut Source<'_, impl Message>) -> Decoded<u64> {
+    pub(crate) fn varint(&mut self, source: &mut Source<'_, impl Message>) -> Decoded<u64> {
         let at = self.position;
         let bytes = source.peek(at, self.end, 10)?;
         match varint(bytes) {
@@ -151,7 +151,7 @@ impl Cursor {
     }
 
     /// Goes over the next `length` bytes, and gives them.
-    pub(super) fn skip(&mut self, length: u64) -> Decoded<Self> {
+    pub(crate) fn skip(&mut self, length: u64) -> Decoded<Self> {
         if length > self.length() {
             return Err(Fault::Malformed("a field is cut off", self.position));
         }
@@ -164,14 +164,14 @@ impl Cursor {
     }
 
     /// The part as a string.
-    pub(super) fn string(self, source: &mut Source<'_, impl Message>) -> Decoded<String> {
+    pub(crate) fn string(self, source: &mut Source<'_, impl Message>) -> Decoded<String> {
         String::from_utf8(source.copy(self.into())?)
             .map_err(|_| Fault::Malformed("a string is not UTF-8", self.position))
     }
 }
 
 /// The number that `bytes` begin with, and how many bytes it has.
-pub(super) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
+pub(crate) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0;
     for (index, byte) in bytes.iter().take(10).enumerate() {
         value |= u64::from(byte & 0x7F) << (index * 7);

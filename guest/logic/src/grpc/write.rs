@@ -9,7 +9,7 @@ use crate::services::Chunk;
 
 /// Outputs of so many bytes stay with the host where they can be sent as they are. A copy into
 /// the sandbox and out again costs microseconds for less.
-pub(super) const HOLD_FROM: u64 = 64 << 10;
+pub(crate) const HOLD_FROM: u64 = 64 << 10;
 
 /// A buffer of this size is handed on by itself; a smaller one is copied behind what is there.
 const OWN_CHUNK: usize = 16 << 10;
@@ -26,7 +26,8 @@ impl Answer {
         &mut self.bytes
     }
 
-    fn push(&mut self, body: Body) {
+    /// Adds elements: small ones to the bytes that are there, large ones as they are.
+    pub(crate) fn push(&mut self, body: Body) {
         match body {
             Body::Bytes(bytes) if bytes.len() < OWN_CHUNK => self.bytes.extend(bytes),
             Body::Bytes(bytes) => self.chunk(Chunk::Bytes(bytes)),
@@ -70,13 +71,13 @@ impl Answer {
 }
 
 /// The elements of a tensor, behind the fields that tell what they are.
-enum Body {
+pub(crate) enum Body {
     Bytes(Vec<u8>),
     Held { id: u32, length: u64 },
 }
 
 impl Body {
-    fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Held { length, .. } => *length,
@@ -167,7 +168,7 @@ fn tensor(output: Output, as_content: bool) -> Result<(Vec<u8>, Body)> {
     Ok((head, body))
 }
 
-fn put_shape(out: &mut Vec<u8>, shape: &[i64]) {
+pub(crate) fn put_shape(out: &mut Vec<u8>, shape: &[i64]) {
     let mut dims = Vec::new();
     for dim in shape {
         let mut size = Vec::new();
@@ -227,7 +228,7 @@ fn varints(dtype: DType, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -252,7 +253,7 @@ pub(super) fn put_float(out: &mut Vec<u8>, number: u32, value: f32) {
 }
 
 /// The beginning of a field of so many bytes.
-pub(super) fn put_length(out: &mut Vec<u8>, number: u32, length: u64) {
+pub(crate) fn put_length(out: &mut Vec<u8>, number: u32, length: u64) {
     put_varint(out, u64::from(number << 3 | 2));
     put_varint(out, length);
 }

@@ -13,13 +13,13 @@ const MAX_RANK: usize = 16;
 
 /// The dimensions of a value.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     dims: [u32; MAX_RANK],
     rank: usize,
 }
 
 impl Shape {
-    pub(super) fn dims(self) -> impl Iterator<Item = i64> {
+    pub(crate) fn dims(self) -> impl Iterator<Item = i64> {
         self.dims.into_iter().take(self.rank).map(i64::from)
     }
 }
@@ -55,7 +55,7 @@ impl Measured {
 /// Appends the value at `at` to `values`. Returns its shape and the position behind it.
 ///
 /// `is_all` says that nothing else is to come, so that room can be made for the rest of the body.
-pub(super) fn fill(
+pub(crate) fn fill(
     json: &[u8],
     mut at: usize,
     values: &mut Values,
@@ -337,7 +337,7 @@ impl Values {
     }
 
     /// Appends the scalar at `at`. Returns the position behind it.
-    fn read_one(&mut self, json: &[u8], at: usize) -> Option<usize> {
+    pub(crate) fn read_one(&mut self, json: &[u8], at: usize) -> Option<usize> {
         fn push<T>(list: &mut Vec<T>, (value, end): (T, usize)) -> usize {
             list.push(value);
             end

@@ -22,6 +22,7 @@ use tensorgate_types::{Result, ShapeCheck, Signature};
 
 pub(crate) use exact::check_envelope;
 pub(crate) use examples::{ExamplesRequest, parse_examples};
+pub(crate) use list::fill;
 pub use values::{Tensor, Values};
 
 /// How a request holds its tensors, which decides how the answer holds them.

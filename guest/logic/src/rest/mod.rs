@@ -18,6 +18,7 @@ use crate::examples::Method;
 use crate::json::write::Pretty;
 use crate::outcome::Outcome;
 use crate::services::Services;
+pub(crate) use route::percent_decode;
 use route::{Api, Route};
 
 /// A request, whole.

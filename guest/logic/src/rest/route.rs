@@ -178,7 +178,7 @@ fn match_rest<'a>(model: &'a str, rest: &'a str) -> Option<Parts<'a>> {
 }
 
 /// Decodes `%41`; what only looks like it stays as it is.
-pub(super) fn percent_decode(text: &str) -> String {
+pub(crate) fn percent_decode(text: &str) -> String {
     let hex = |byte: u8| char::from(byte).to_digit(16);
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
