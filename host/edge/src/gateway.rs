@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! request -> slot -> fresh store and instance -> rest.handle -> checked answer
-//!              |            |                    grpc.handle
+//!              |            |                    grpc.handle, exchange.handle
 //!              |            |                        |
 //!            503          dropped with the request   trap, loop, bomb: an EdgeError
 //! ```
 //!
-//! Of a gRPC call's message only the beginning goes into the component; the rest stays here, and
-//! the component names parts of it.
+//! Of a gRPC call's message, and of the body of a request over HTTP that has tensors as bytes in
+//! it, only the beginning goes into the component; the rest stays here, and the component names
+//! parts of it.
 //!
 //! **Invariant:** an instance lives for one request. Nothing that a request leaves behind, in
 //! memory or in handles, is seen by another.
@@ -22,13 +23,16 @@ use tensorgate_types::{Deadline, Error};
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Lift, Lower, TypedFunc};
 
-use crate::contract::transfer::{ChunkIn, GrpcAnswerIn, GrpcRequestOut};
+use crate::contract::transfer::{
+    ChunkIn, ExchangeRequestOut, ExchangeResponseIn, GrpcAnswerIn, GrpcRequestOut,
+};
 use crate::contract::{RequestOut, ResponseIn};
 use crate::engine::{EdgeEngine, Inner};
 use crate::lower::error_in;
 use crate::message::{Assembled, Outside};
 use crate::meter::Metered;
-use crate::response::{RestResponse, check_response};
+use crate::request::{GrpcRequest, GrpcResponse, RestRequest, head_size};
+use crate::response::{ExchangeResponse, RestResponse, check_head, check_response};
 use crate::sandbox::Sandbox;
 use crate::slots::Slots;
 use crate::state::EdgeState;
@@ -43,42 +47,17 @@ const GRPC: (&str, &str) = (
     "tensorgate:serving/grpc@0.1.0",
     "tensorgate:serving/grpc@0.1.0#handle",
 );
+const EXCHANGE: (&str, &str) = (
+    "tensorgate:serving/exchange@0.1.0",
+    "tensorgate:serving/exchange@0.1.0#handle",
+);
 
-/// As much of a gRPC message as goes into the component with the call. Of a larger one it usually
+/// As much of a message as goes into the component with the call. Of a larger one it usually
 /// wants to see no more than that, where the names are, and what lies behind the numbers.
 const HEAD: usize = 4 << 10;
 
 /// Takes one record and gives one.
 type Handle<P, R> = TypedFunc<(P,), (R,)>;
-
-/// A request as it is handed to the component.
-#[derive(Debug, Clone, Default)]
-pub struct RestRequest {
-    /// `GET`, `POST` and so on.
-    pub method: String,
-    /// Path and query as they were sent.
-    pub path: String,
-    /// Names in lower case, and values.
-    pub headers: Vec<(String, String)>,
-    /// The body. It is copied into the component's memory, once.
-    pub body: Bytes,
-}
-
-/// A gRPC call as it is handed to the component.
-#[derive(Debug, Clone, Default)]
-pub struct GrpcRequest {
-    /// The full method: `/tensorflow.serving.PredictionService/Predict`.
-    pub method: String,
-    /// The message, decompressed. Only its beginning is copied into the component's memory.
-    pub message: Bytes,
-}
-
-/// The answer to a gRPC call.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GrpcResponse {
-    /// The message, in pieces that follow one another. Large ones are shared with the runtime.
-    pub chunks: Vec<Bytes>,
-}
 
 /// A component of the world `gateway`: compiled, linked, tried once, ready.
 #[derive(Clone)]
@@ -93,6 +72,7 @@ pub struct Gateway {
 struct Exports {
     rest: ComponentExportIndex,
     grpc: ComponentExportIndex,
+    exchange: ComponentExportIndex,
 }
 
 /// What comes to a component's door.
@@ -107,6 +87,8 @@ struct Arrival<'a, P> {
     lane: Option<&'a Slots>,
     /// What it may take parts of, or hand on.
     outside: Outside,
+    /// How long a message may be that it takes parts of.
+    message_limit: usize,
     deadline: Deadline,
 }
 
@@ -148,6 +130,7 @@ fn compile(inner: &Inner, wasm: &[u8]) -> Result<(InstancePre<EdgeState>, Export
     let exports = Exports {
         rest: find_export(&component, REST)?,
         grpc: find_export(&component, GRPC)?,
+        exchange: find_export(&component, EXCHANGE)?,
     };
     Ok((instance, exports))
 }
@@ -196,7 +179,7 @@ impl Gateway {
         request: RestRequest,
         deadline: Deadline,
     ) -> Result<RestResponse, EdgeError> {
-        let size = request_size(&request);
+        let size = head_size(&request.method, &request.path, &request.headers) + request.body.len();
         let inner = Arc::clone(&self.sandbox.inner);
         let outside = Outside::of_body(request.body.clone());
         let arrival = Arrival {
@@ -210,6 +193,7 @@ impl Gateway {
             },
             size,
             outside,
+            message_limit: 0,
             deadline,
         };
         self.answer(self.exports.rest, arrival, |response: ResponseIn, state| {
@@ -244,6 +228,7 @@ impl Gateway {
                 length: message.len() as u64,
             },
             outside: Outside::of(Some(message)),
+            message_limit: self.sandbox.inner.shared.limits.grpc_request_bytes,
             deadline,
         };
         self.answer(self.exports.grpc, arrival, |answer: GrpcAnswerIn, state| {
@@ -251,12 +236,63 @@ impl Gateway {
                 Ok(chunks) => chunks,
                 Err(error) => return Ok(Err(error_in(error))),
             };
-            let message = check_message(chunks, state)?;
+            let limit = state.shared.limits.grpc_response_bytes;
+            let message = check_message(chunks, limit, state)?;
             let counters = &state.shared.counters;
             counters.bytes_from_guests.add(message.copied as u64);
             Ok(Ok(GrpcResponse {
                 chunks: message.chunks,
             }))
+        })
+        .await
+    }
+
+    /// Answers a request whose body stays outside of the component.
+    ///
+    /// Slots, line, limits and cancellation are those of [`handle`](Self::handle).
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle).
+    pub async fn handle_exchange(
+        &self,
+        request: RestRequest,
+        deadline: Deadline,
+    ) -> Result<ExchangeResponse, EdgeError> {
+        let inner = Arc::clone(&self.sandbox.inner);
+        let RestRequest {
+            method,
+            path,
+            headers,
+            body,
+        } = request;
+        let head = body.slice(..body.len().min(HEAD));
+        let arrival = Arrival {
+            size: head_size(&method, &path, &headers) + head.len(),
+            request_bytes: body.len(),
+            lane: inner.rest_slots.as_ref(),
+            params: ExchangeRequestOut {
+                method,
+                path,
+                headers,
+                head,
+                length: body.len() as u64,
+            },
+            outside: Outside::of(Some(body)),
+            message_limit: inner.shared.limits.request_bytes,
+            deadline,
+        };
+        let export = self.exports.exchange;
+        self.answer(export, arrival, |response: ExchangeResponseIn, state| {
+            let head = check_head(response.status, &response.headers)?;
+            let limit = state.shared.limits.response_bytes.saturating_sub(head);
+            let message = check_message(response.body, limit, state)?;
+            let counters = &state.shared.counters;
+            counters.bytes_from_guests.add(message.copied as u64);
+            Ok(ExchangeResponse {
+                status: response.status,
+                headers: response.headers,
+                chunks: message.chunks,
+            })
         })
         .await
     }
@@ -298,11 +334,12 @@ impl Gateway {
             request_bytes,
             lane,
             outside,
+            message_limit,
             deadline,
         } = arrival;
         let limits = &self.sandbox.inner.shared.limits;
         refuse_large(size, limits.request_bytes)?;
-        refuse_large(outside.message_len(), limits.grpc_request_bytes)?;
+        refuse_large(outside.message_len(), message_limit)?;
         let _lane = match lane {
             Some(lane) => Some(lane.take(deadline).await?),
             None => None,
@@ -381,6 +418,9 @@ impl Gateway {
         let grpc: wasmtime::Result<Handle<GrpcRequestOut, GrpcAnswerIn>> =
             instance.get_typed_func(&mut store, self.exports.grpc);
         grpc.map_err(|error| of_another_type(GRPC.1, &error))?;
+        let exchange: wasmtime::Result<Handle<ExchangeRequestOut, ExchangeResponseIn>> =
+            instance.get_typed_func(&mut store, self.exports.exchange);
+        exchange.map_err(|error| of_another_type(EXCHANGE.1, &error))?;
         Ok(())
     }
 }
@@ -400,8 +440,11 @@ fn refuse_large(size: usize, limit: usize) -> Result<(), EdgeError> {
 }
 
 /// Puts a component's answer together.
-fn check_message(chunks: Vec<ChunkIn>, state: &EdgeState) -> Result<Assembled, EdgeError> {
-    let limit = state.shared.limits.grpc_response_bytes;
+fn check_message(
+    chunks: Vec<ChunkIn>,
+    limit: usize,
+    state: &EdgeState,
+) -> Result<Assembled, EdgeError> {
     let message = state
         .outside
         .assemble(chunks, usize::MAX)
@@ -411,15 +454,6 @@ fn check_message(chunks: Vec<ChunkIn>, state: &EdgeState) -> Result<Assembled, E
         return Err(EdgeError::ResponseTooLarge { size, limit });
     }
     Ok(message)
-}
-
-fn request_size(request: &RestRequest) -> usize {
-    let headers: usize = request
-        .headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    request.method.len() + request.path.len() + headers + request.body.len()
 }
 
 impl fmt::Debug for Gateway {

@@ -16,6 +16,8 @@
 //!                 OpenModel::run  <- parts of the message  <- transfer.run
 //!                            outputs that stay here, numbers ->
 //! GrpcResponse <- outputs and parts of the message         <- chunks
+//!
+//! RestRequest  -> Gateway::handle_exchange: as a gRPC call -> exchange.handle
 //! ```
 //!
 //! A component that traps, loops, eats memory or lies about lengths costs its own request an
@@ -29,6 +31,7 @@
 
 mod contract;
 mod convert;
+mod digest;
 mod engine;
 mod error;
 mod gateway;
@@ -43,6 +46,7 @@ mod nn;
 mod prints;
 mod processing;
 mod processor;
+mod request;
 mod response;
 mod sandbox;
 mod services;
@@ -56,13 +60,14 @@ mod wasi;
 
 pub use engine::EdgeEngine;
 pub use error::{EdgeError, EngineError, GuestFault, LoadError, ProcessorError};
-pub use gateway::{Gateway, GrpcRequest, GrpcResponse, RestRequest};
+pub use gateway::Gateway;
 pub use limits::EdgeLimits;
 pub use models::{BoxFuture, Call, Models, NamedTensors, OpenModel, Work, own_places};
 pub use processor::{
     Component, Processor, ProcessorOptions, ProcessorStats, Processors, Rights, Survey, Usage,
 };
-pub use response::RestResponse;
+pub use request::{GrpcRequest, GrpcResponse, RestRequest};
+pub use response::{ExchangeResponse, RestResponse};
 pub use services::{
     LogEntry, Management, Outcome, RequestLog, Services, Telemetry, Unlogged, Unmanaged,
 };

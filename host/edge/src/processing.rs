@@ -15,6 +15,7 @@ use tensorgate_types::{
 use wasmtime::component::{Linker, Resource, WasmStr};
 
 use crate::contract::processor::{CoveredOut, ReplyOut};
+use crate::contract::transfer::RangeIn;
 use crate::convert::Guest;
 use crate::inference::{Answer, Store, check_call, run_model, wait_for};
 use crate::lower::{error_out, outputs_out, signature_out};
@@ -32,6 +33,8 @@ pub(crate) fn add_to_linker(linker: &mut Linker<EdgeState>) -> wasmtime::Result<
     interface.func_wrap("content-types", |store, call| content_types(&store, call))?;
     interface.func_wrap("called-as", called_as)?;
     interface.func_wrap("answered-by", |store, call| answered_by(&store, call))?;
+    interface.func_wrap("bare", bare)?;
+    interface.func_wrap("digest", |store, call| digest(&store, call))?;
     interface.func_wrap_async("run-body", |store, call| Box::new(run_body(store, call)))?;
     Ok(())
 }
@@ -40,6 +43,14 @@ impl HeldModel {
     pub(crate) fn new(model: Arc<dyn OpenModel>) -> Self {
         Self {
             processor: model.processor(),
+            ..Self::bare(model)
+        }
+    }
+
+    /// Without what stands before it.
+    fn bare(model: Arc<dyn OpenModel>) -> Self {
+        Self {
+            processor: None,
             model,
             answered_by: None,
             api: "predict",
@@ -116,18 +127,61 @@ fn answered_by(store: &Store<'_>, (model,): (Resource<HeldModel>,)) -> wasmtime:
     Ok((held.answered_by.unwrap_or(held.model.id().version),))
 }
 
-type RunBody = (Resource<HeldModel>, WasmStr, WasmStr, Option<WasmStr>);
+fn bare(
+    mut store: Store<'_>,
+    (model,): (Resource<HeldModel>,),
+) -> wasmtime::Result<(Resource<HeldModel>,)> {
+    let state = store.data_mut();
+    let model = Arc::clone(&state.table.get(&model)?.model);
+    let limit = state.shared.limits.open_models;
+    if state.held_models >= limit {
+        return Err(wasmtime::format_err!(
+            "one request may hold {limit} models open"
+        ));
+    }
+    let handle = state.table.push(HeldModel::bare(model))?;
+    state.held_models += 1;
+    Ok((handle,))
+}
+
+fn digest(store: &Store<'_>, (model,): (Resource<HeldModel>,)) -> wasmtime::Result<(String,)> {
+    let held = store.data().table.get(&model)?;
+    Ok((crate::digest::digest(held),))
+}
+
+type RunBody = (
+    Resource<HeldModel>,
+    WasmStr,
+    WasmStr,
+    Option<WasmStr>,
+    Option<RangeIn>,
+);
 
 async fn run_body(
     mut store: Store<'_>,
-    (model, signature, content_type, accept): RunBody,
+    (model, signature, content_type, accept, part): RunBody,
 ) -> wasmtime::Result<Answer<ReplyOut>> {
     let (signature, content_type, accept) = {
         let string = |text: &WasmStr| Guest::of(&store).string(text);
         let accept = accept.as_ref().map(string).transpose()?;
         (string(&signature)?, string(&content_type)?, accept)
     };
-    let result = answer_body(&mut store, &model, signature, content_type, accept).await;
+    let bytes = match part {
+        Some(part) => store.data().outside.part(part),
+        None => store.data().outside.body().ok_or_else(|| {
+            Error::failed_precondition("this request has no body that could be handed over")
+        }),
+    };
+    let result = match bytes {
+        Ok(bytes) => {
+            let payload = Payload::Body {
+                content_type,
+                bytes,
+            };
+            answer_body(&mut store, &model, signature, accept, payload).await
+        }
+        Err(error) => Err(error),
+    };
     let lowered = match result {
         Err(error) => Err(error),
         Ok(Payload::Body {
@@ -149,14 +203,11 @@ async fn answer_body(
     store: &mut Store<'_>,
     model: &Resource<HeldModel>,
     signature: String,
-    content_type: String,
     accept: Option<String>,
+    payload: Payload,
 ) -> Result<Payload> {
     let (processor, described) = covering(store, model, &signature)?.ok_or_else(|| {
         Error::failed_precondition(format!("no processor covers the signature {signature}"))
-    })?;
-    let bytes = store.data().outside.body().ok_or_else(|| {
-        Error::failed_precondition("this request has no body that could be handed over")
     })?;
     let mut properties = vec![("api".to_owned(), "predict".to_owned())];
     properties.extend(accept.map(|accept| ("accept".to_owned(), accept)));
@@ -164,10 +215,6 @@ async fn answer_body(
         signature,
         outputs: Vec::new(),
         properties,
-    };
-    let payload = Payload::Body {
-        content_type,
-        bytes,
     };
     let answer = process(store, model, processor, context, payload).await?;
     match answer.payload {

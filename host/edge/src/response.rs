@@ -25,18 +25,42 @@ pub struct RestResponse {
     pub body: Bytes,
 }
 
+/// An answer that can be sent, its body in pieces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangeResponse {
+    /// The HTTP status, 200 to 599.
+    pub status: u16,
+    /// As in [`RestResponse`].
+    pub headers: Vec<(String, String)>,
+    /// The body, in pieces that follow one another. Large ones are shared with the runtime.
+    pub chunks: Vec<Bytes>,
+}
+
 /// Checks an answer. Its bytes have left the component already: how much one call may hand over
 /// is bounded by the sandbox, to as much as a component can hold.
 pub(crate) fn check_response(
     response: ResponseIn,
     limit: usize,
 ) -> Result<RestResponse, EdgeError> {
-    let bad = |what: String| Err(EdgeError::BadResponse(what));
     let ResponseIn {
         status,
         headers,
         body,
     } = response;
+    let size = check_head(status, &headers)? + body.len();
+    if size > limit {
+        return Err(EdgeError::ResponseTooLarge { size, limit });
+    }
+    Ok(RestResponse {
+        status,
+        headers,
+        body,
+    })
+}
+
+/// Checks what stands before a body; gives the bytes of the headers.
+pub(crate) fn check_head(status: u16, headers: &[(String, String)]) -> Result<usize, EdgeError> {
+    let bad = |what: String| Err(EdgeError::BadResponse(what));
     if !(200..=599).contains(&status) {
         return bad(format!("{status} is no final HTTP status"));
     }
@@ -55,20 +79,12 @@ pub(crate) fn check_response(
             "its headers have {header_bytes} bytes, at most {MAX_HEADER_BYTES} can be sent"
         ));
     }
-    for (name, value) in &headers {
+    for (name, value) in headers {
         if let Some(problem) = header_problem(name, value) {
             return bad(format!("header {name:?} {problem}"));
         }
     }
-    let size = header_bytes + body.len();
-    if size > limit {
-        return Err(EdgeError::ResponseTooLarge { size, limit });
-    }
-    Ok(RestResponse {
-        status,
-        headers,
-        body,
-    })
+    Ok(header_bytes)
 }
 
 /// Headers that say how a message is carried. The server writes them; a component that could

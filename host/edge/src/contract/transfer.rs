@@ -1,4 +1,4 @@
-//! The records of `transfer.wit` and of the interface `grpc`.
+//! The records of `transfer.wit` and of the interfaces `grpc` and `exchange`.
 
 use bytes::Bytes;
 use wasmtime::component::{ComponentType, Lift, Lower, Resource, WasmList, WasmStr};
@@ -89,3 +89,21 @@ pub(crate) struct GrpcRequestOut {
 
 /// What `grpc.handle` gives.
 pub(crate) type GrpcAnswerIn = Result<Vec<ChunkIn>, ErrorIn>;
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct ExchangeRequestOut {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) head: Bytes,
+    pub(crate) length: u64,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct ExchangeResponseIn {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<ChunkIn>,
+}

@@ -23,6 +23,7 @@ mod health;
 mod log;
 mod model;
 mod pace;
+mod pieces;
 mod request_id;
 mod rest;
 mod socket_file;
@@ -39,7 +40,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
-use tensorgate_edge::{GrpcRequest, RestRequest, RestResponse};
+use tensorgate_edge::{ExchangeResponse, GrpcRequest, RestRequest, RestResponse};
 use tensorgate_types::Error;
 use tokio::sync::watch;
 use tower_http::CompressionLevel;
@@ -80,6 +81,13 @@ pub(crate) trait Handler: Send + Sync + 'static {
         request: RestRequest,
         terms: Terms,
     ) -> impl Future<Output = Result<RestResponse, Error>> + Send;
+
+    /// Answers a request whose body has tensors as bytes in it. An error is answered by the door.
+    fn exchange(
+        &self,
+        request: RestRequest,
+        terms: Terms,
+    ) -> impl Future<Output = Result<ExchangeResponse, Error>> + Send;
 
     /// Answers a gRPC call with the chunks of a message. An error is the status that it ends with.
     fn grpc(

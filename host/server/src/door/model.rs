@@ -5,12 +5,15 @@
 
 use std::borrow::Cow;
 
+/// The first has no case, as in the original.
 const MODELS: &[u8] = b"/v1/models/";
+const V2_MODELS: &[u8] = b"/v2/models/";
 
-/// The model in `/v1/models/<model>...`, decoded as the component decodes it; none in other paths.
+/// The model in `/v1/models/<model>...` or `/v2/models/<model>...`, decoded as the component decodes it; none in other paths.
 pub(super) fn of_path(path: &str) -> Option<Cow<'_, str>> {
     let (start, rest) = path.split_at_checked(MODELS.len())?;
-    if !start.as_bytes().eq_ignore_ascii_case(MODELS) {
+    let start = start.as_bytes();
+    if !start.eq_ignore_ascii_case(MODELS) && start != V2_MODELS {
         return None;
     }
     let end = rest.find(['/', ':']).unwrap_or(rest.len());

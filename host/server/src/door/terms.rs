@@ -2,12 +2,19 @@
 //! know what took how long. All are in headers, so the door reads them.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tensorgate_types::{Deadline, Error, Priority, Result};
 
+use super::grpc::timeout;
+
 /// The header of HTTP requests, and the metadata of gRPC calls, that says how urgent one is.
 const PRIORITY: &str = "x-tensorgate-priority";
+
+/// The header of HTTP requests that says how long the client waits, written as gRPC writes it:
+/// `250m` for 250 milliseconds. A gRPC call has its own.
+const TIMEOUT: &str = "x-tensorgate-timeout";
 
 /// The header, or the metadata, by which a client asks for times. Any value will do.
 const TIMING: &str = "x-tensorgate-timing";
@@ -65,9 +72,38 @@ pub(super) fn priority(headers: &HeaderMap) -> Result<Priority> {
     })
 }
 
+/// How long the client of an HTTP request waits; none when it does not say.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` for a value that is no time.
+pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>> {
+    let Some(value) = headers.get(TIMEOUT) else {
+        return Ok(None);
+    };
+    let known = value.to_str().ok().and_then(timeout::parse);
+    known.ok_or_else(|| {
+        Error::invalid_argument(format!(
+            "{TIMEOUT} is a number and one of H, M, S, m, u, n (250m for 250 milliseconds), not \
+             {value:?}"
+        ))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_how_long_a_client_waits() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(timeout(&headers).unwrap(), None);
+        headers.insert(TIMEOUT, "250m".parse().unwrap());
+        let waits = Some(Duration::from_millis(250));
+        assert_eq!(timeout(&headers).unwrap(), waits);
+        headers.insert(TIMEOUT, "soon".parse().unwrap());
+        let message = timeout(&headers).unwrap_err().message().to_owned();
+        assert!(message.ends_with("not \"soon\""), "{message}");
+    }
 
     #[test]
     fn reads_how_urgent_a_request_is() {

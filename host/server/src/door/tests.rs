@@ -36,6 +36,23 @@ impl Handler for Echo {
         }
     }
 
+    async fn exchange(
+        &self,
+        request: RestRequest,
+        terms: Terms,
+    ) -> Result<ExchangeResponse, Error> {
+        let RestResponse {
+            status,
+            headers,
+            body,
+        } = self.handle(request, terms).await?;
+        Ok(ExchangeResponse {
+            status,
+            headers,
+            chunks: vec![body],
+        })
+    }
+
     async fn grpc(&self, call: GrpcRequest, _: Terms) -> Result<Vec<Bytes>, Error> {
         Ok(vec![call.message])
     }

@@ -57,6 +57,23 @@ impl Handler for Scripted {
         })
     }
 
+    async fn exchange(
+        &self,
+        request: RestRequest,
+        terms: Terms,
+    ) -> Result<ExchangeResponse, Error> {
+        let RestResponse {
+            status,
+            headers,
+            body,
+        } = self.handle(request, terms).await?;
+        Ok(ExchangeResponse {
+            status,
+            headers,
+            chunks: vec![body],
+        })
+    }
+
     async fn grpc(&self, call: GrpcRequest, _: Terms) -> Result<Vec<Bytes>, Error> {
         match call.method.as_str() {
             ECHO => Ok(vec![call.message]),

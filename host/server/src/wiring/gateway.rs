@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tensorgate_core::{Manager, ModelReadiness};
 use tensorgate_edge::{
-    EdgeEngine, EdgeError, EdgeLimits, Gateway, GrpcRequest, RestRequest, RestResponse, Services,
+    EdgeEngine, EdgeError, EdgeLimits, ExchangeResponse, Gateway, GrpcRequest, RestRequest,
+    RestResponse, Services,
 };
 use tensorgate_types::{Error, ServableState};
 
@@ -39,6 +40,17 @@ pub(crate) struct EdgeHandler {
 impl Handler for EdgeHandler {
     async fn handle(&self, request: RestRequest, terms: Terms) -> Result<RestResponse, Error> {
         let call = self.gateway.handle(request, terms.deadline);
+        let (by, api) = (Entrypoint::Rest, Api::Other);
+        let answer = self.outcomes.of_client(by, api, &terms, call);
+        answer.await.map_err(told)
+    }
+
+    async fn exchange(
+        &self,
+        request: RestRequest,
+        terms: Terms,
+    ) -> Result<ExchangeResponse, Error> {
+        let call = self.gateway.handle_exchange(request, terms.deadline);
         let (by, api) = (Entrypoint::Rest, Api::Other);
         let answer = self.outcomes.of_client(by, api, &terms, call);
         answer.await.map_err(told)

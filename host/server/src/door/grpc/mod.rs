@@ -18,7 +18,7 @@ mod encoding;
 mod health;
 mod message;
 mod reflection;
-mod timeout;
+pub(super) mod timeout;
 
 use std::sync::Arc;
 

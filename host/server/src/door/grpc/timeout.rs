@@ -19,7 +19,7 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Deadline, Error> {
 }
 
 /// Digits and a unit; blanks between are the original's kindness. The inner `None` is no limit.
-fn parse(text: &str) -> Option<Option<Duration>> {
+pub(in crate::door) fn parse(text: &str) -> Option<Option<Duration>> {
     let text = text.trim_start();
     let end = text
         .find(|character: char| !character.is_ascii_digit())
