@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "tensorflow/core.proto",
         "tensorflow/struct.proto",
         "tensorflow/session.proto",
+        "tensorgate/edge/v1/edge.proto",
         "tensorflow_serving/apis/prediction_log.proto",
     ];
     for directory in [
@@ -24,6 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "serving",
         "tensorflow",
         "tensorflow_serving",
+        "tensorgate",
         "xla",
     ] {
         println!("cargo::rerun-if-changed={directory}");

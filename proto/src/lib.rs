@@ -55,14 +55,27 @@ pub mod inference {
     include!(concat!(env!("OUT_DIR"), "/inference.rs"));
 }
 
-/// This project's own configuration.
+/// This project's own configuration and protocol.
 #[expect(
     missing_docs,
     reason = "generated; the .proto files have the documentation"
 )]
-#[allow(clippy::allow_attributes, unreachable_pub, reason = "generated")]
+#[allow(
+    clippy::allow_attributes,
+    clippy::doc_markdown,
+    unreachable_pub,
+    reason = "generated"
+)]
 pub mod tensorgate {
     include!(concat!(env!("OUT_DIR"), "/tensorgate.rs"));
+
+    /// What a host and components at the edge say to each other.
+    pub mod edge {
+        /// Its first version.
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/tensorgate.edge.v1.rs"));
+        }
+    }
 }
 
 /// A serialized `google.protobuf.FileDescriptorSet`: the services of the gRPC API, and every file

@@ -9,7 +9,7 @@ use tensorgate_types::{
     ShapeCheck, Signature, StringData, TensorInfo, VersionChoice,
 };
 
-use crate::inference::{Call, Inference, InputData, Model, Output, OutputData, Range};
+use crate::inference::{Call, Hosted, Inference, InputData, Model, Output, OutputData, Range};
 use crate::services::{Chunk, LogEntry, MAX_READ, Message, Services};
 
 /// An input as it arrived.
@@ -272,6 +272,16 @@ impl Services for &Fake {
 
     fn log(&self, entry: LogEntry) {
         self.logs.borrow_mut().push(entry);
+    }
+}
+
+impl Hosted for FakeModel<'_> {
+    fn bare(&self) -> Self {
+        FakeModel(self.0)
+    }
+
+    fn digest(&self) -> String {
+        "d3".to_owned()
     }
 }
 

@@ -62,12 +62,19 @@ pub trait Model {
         self.version()
     }
 
-    /// Hands the body of the request that is being handled to the processor, as it came.
+    /// Hands the body of the request that is being handled to the processor, as it came; or a
+    /// part of the request's message, where that has the body in it.
     ///
     /// # Errors
     /// The processor's own, its failure, or as [`run`](Self::run).
-    fn run_body(&self, signature: &str, content_type: &str, accept: Option<&str>) -> Result<Reply> {
-        let _unread = (content_type, accept);
+    fn run_body(
+        &self,
+        signature: &str,
+        content_type: &str,
+        accept: Option<&str>,
+        part: Option<Range>,
+    ) -> Result<Reply> {
+        let _unread = (content_type, accept, part);
         Err(Error::failed_precondition(format!(
             "no processor covers the signature {signature}"
         )))
@@ -95,6 +102,16 @@ pub trait Model {
             .pop()
             .ok_or_else(|| Error::internal("the run of one call gave no outputs"))
     }
+}
+
+/// A model that its host gives to components elsewhere, too.
+pub trait Hosted: Model + Sized {
+    /// The same version as its exporter wrote it, without a processor.
+    #[must_use]
+    fn bare(&self) -> Self;
+
+    /// What it is known by at the edge: another for whatever a request is checked by.
+    fn digest(&self) -> String;
 }
 
 /// A processor's answer to a body.

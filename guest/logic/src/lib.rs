@@ -28,6 +28,7 @@ pub mod grpc;
 mod inference;
 mod json;
 mod outcome;
+pub mod remote;
 mod request;
 mod response;
 pub mod rest;
@@ -35,7 +36,9 @@ mod services;
 pub mod v2;
 
 pub use exchange::{ChunkedResponse, HttpRequest};
-pub use inference::{Call, Inference, Input, InputData, Model, Output, OutputData, Range, Reply};
+pub use inference::{
+    Call, Hosted, Inference, Input, InputData, Model, Output, OutputData, Range, Reply,
+};
 pub use outcome::Outcome;
 pub use request::{Format, PredictRequest, SignatureSource, Tensor, Values, parse_predict};
 pub use services::{Chunk, LogEntry, MAX_READ, Message, Services};

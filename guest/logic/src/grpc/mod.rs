@@ -13,11 +13,11 @@
 
 mod infer;
 mod models;
-mod parts;
+pub(crate) mod parts;
 mod predict;
 mod requests;
 pub(crate) mod source;
-mod tensor;
+pub(crate) mod tensor;
 pub(crate) mod wire;
 pub(crate) mod write;
 

@@ -13,7 +13,7 @@ const MAX_DIMENSIONS: usize = 254;
 
 /// How the values of a repeated field lie on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(crate) enum Coding {
     Varint,
     Bits32,
     Bits64,
@@ -21,7 +21,7 @@ pub(super) enum Coding {
 
 impl Coding {
     /// Of the fields of a tensor that hold numbers.
-    pub(super) fn of_field(number: u32) -> Option<Self> {
+    pub(crate) fn of_field(number: u32) -> Option<Self> {
         match number {
             5 | 9 => Some(Self::Bits32),
             6 | 12 => Some(Self::Bits64),
@@ -31,7 +31,7 @@ impl Coding {
     }
 
     /// Bytes per value, where that is fixed.
-    pub(super) fn width(self) -> Option<u64> {
+    pub(crate) fn width(self) -> Option<u64> {
         match self {
             Self::Varint => None,
             Self::Bits32 => Some(4),
@@ -42,16 +42,16 @@ impl Coding {
 
 /// Values of one field that lie behind one another.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
-    pub(super) field: u32,
+pub(crate) struct Part {
+    pub(crate) field: u32,
     /// Whether there are no tags between the values.
-    pub(super) packed: bool,
-    pub(super) place: Cursor,
+    pub(crate) packed: bool,
+    pub(crate) place: Cursor,
 }
 
 /// A shape as it was sent.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     dims: Vec<i64>,
     has_too_many: bool,
 }
@@ -82,7 +82,7 @@ impl Shape {
     }
 
     /// The dimensions and the number of elements, if TensorFlow can have such a tensor.
-    pub(super) fn checked(&self) -> Option<(&[i64], u64)> {
+    pub(crate) fn checked(&self) -> Option<(&[i64], u64)> {
         if self.has_too_many {
             return None;
         }
@@ -96,15 +96,15 @@ impl Shape {
 
 /// A `TensorProto`, its elements still in the message.
 #[derive(Debug, Clone)]
-pub(super) struct TensorParts {
-    pub(super) dtype: i32,
-    pub(super) shape: Shape,
+pub(crate) struct TensorParts {
+    pub(crate) dtype: i32,
+    pub(crate) shape: Shape,
     /// `tensor_content`; empty when there is none.
-    pub(super) content: Cursor,
+    pub(crate) content: Cursor,
     /// `float8_val`; empty when there is none.
-    pub(super) float8: Cursor,
-    pub(super) numbers: Vec<Part>,
-    pub(super) strings: Vec<Range>,
+    pub(crate) float8: Cursor,
+    pub(crate) numbers: Vec<Part>,
+    pub(crate) strings: Vec<Range>,
 }
 
 const NOTHING: Cursor = Cursor {
@@ -128,7 +128,7 @@ impl Default for TensorParts {
 impl TensorParts {
     /// Adds a message to those that were read: the last of a single field wins, repeated ones
     /// add up.
-    pub(super) fn merge(
+    pub(crate) fn merge(
         &mut self,
         mut place: Cursor,
         source: &mut Source<'_, impl Message>,

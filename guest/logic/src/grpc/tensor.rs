@@ -15,22 +15,22 @@ use crate::services::Message;
 
 /// A tensor as a model takes it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Tensor {
-    pub(super) dtype: DType,
-    pub(super) shape: Vec<i64>,
-    pub(super) data: Data,
+pub(crate) struct Tensor {
+    pub(crate) dtype: DType,
+    pub(crate) shape: Vec<i64>,
+    pub(crate) data: Data,
 }
 
 /// Its elements.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Data {
+pub(crate) enum Data {
     Made(Vec<u8>),
     InMessage(Range),
     Strings(Vec<Range>),
 }
 
 impl Tensor {
-    pub(super) fn as_input<'a>(&'a self, name: &'a str) -> Input<'a> {
+    pub(crate) fn as_input<'a>(&'a self, name: &'a str) -> Input<'a> {
         Input {
             name,
             dtype: self.dtype,
@@ -46,7 +46,7 @@ impl Tensor {
 
 /// Why there is no tensor, though the message can be read.
 #[derive(Debug)]
-pub(super) enum Bad {
+pub(crate) enum Bad {
     /// It is none that TensorFlow could have.
     Tensor,
     /// It is too large.
@@ -54,7 +54,7 @@ pub(super) enum Bad {
 }
 
 impl Bad {
-    pub(super) fn into_error(self, alias: &str) -> Error {
+    pub(crate) fn into_error(self, alias: &str) -> Error {
         match self {
             Self::Tensor => Error::invalid_argument(format!("tensor parsing error: {alias}")),
             Self::Size(error) => Error::new(
@@ -102,7 +102,7 @@ fn is_float8(dtype: DType) -> bool {
 ///
 /// # Errors
 /// The outer ones are those of the whole message, the inner ones those of this tensor.
-pub(super) fn decode(
+pub(crate) fn decode(
     parts: TensorParts,
     source: &mut Source<'_, impl Message>,
 ) -> Decoded<Result<Tensor, Bad>> {

@@ -43,6 +43,16 @@ impl Answer {
         self.done.push(chunk);
     }
 
+    /// A content type and the bytes of a body, in the field `number`.
+    pub(crate) fn body_field(&mut self, number: u32, content_type: &str, bytes: Vec<u8>) {
+        let mut head = Vec::new();
+        put_text(&mut head, 1, content_type);
+        put_length(&mut head, 2, bytes.len() as u64);
+        put_length(&mut self.bytes, number, (head.len() + bytes.len()) as u64);
+        self.bytes.extend(head);
+        self.push(Body::Bytes(bytes));
+    }
+
     pub(crate) fn finish(mut self) -> Vec<Chunk> {
         if !self.bytes.is_empty() {
             self.done.push(Chunk::Bytes(self.bytes));
@@ -86,7 +96,7 @@ impl Body {
 }
 
 /// Whether a typed field's bytes are the elements as they lie in memory.
-pub(super) fn is_raw(dtype: DType) -> bool {
+pub(crate) fn is_raw(dtype: DType) -> bool {
     matches!(
         dtype,
         DType::FLOAT | DType::DOUBLE | DType::COMPLEX64 | DType::COMPLEX128 | DType::BOOL
@@ -245,7 +255,7 @@ pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
 }
 
 /// A float, unless it is 0 (minus zero is not).
-pub(super) fn put_float(out: &mut Vec<u8>, number: u32, value: f32) {
+pub(crate) fn put_float(out: &mut Vec<u8>, number: u32, value: f32) {
     if value.to_bits() != 0 {
         put_varint(out, u64::from(number << 3 | 5));
         out.extend_from_slice(&value.to_le_bytes());

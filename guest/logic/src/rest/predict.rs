@@ -117,7 +117,7 @@ impl<'a> Raw<'a> {
     fn answer(self, model: &impl Model, outcome: &mut Outcome) -> Result<Content> {
         outcome.signature.clone_from(&self.signature);
         outcome.rows = 1;
-        let reply = model.run_body(&self.signature, self.content_type, self.accept)?;
+        let reply = model.run_body(&self.signature, self.content_type, self.accept, None)?;
         outcome.version = Some(model.answered_by());
         match reply {
             Reply::Body {
