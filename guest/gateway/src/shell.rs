@@ -3,13 +3,14 @@
 
 use tensorgate_logic as logic;
 use tensorgate_logic::{
-    Call, Inference, LogEntry, Message, Model, Outcome, Output, Range, Reply, Services,
+    Call, Hosted, HttpRequest, Inference, LogEntry, Message, Model, Outcome, Output, Range, Reply,
+    Services,
 };
 use tensorgate_types::{
     ModelConfig, ModelSpec, ModelVersionStatus, Result, Settings, ShapeCheck, Signature,
 };
 
-use crate::bindings::exports::tensorgate::serving::{grpc, rest};
+use crate::bindings::exports::tensorgate::serving::{exchange, grpc, rest};
 use crate::bindings::tensorgate::serving::{
     inference, management, processing, request_log, settings, telemetry, transfer, types,
 };
@@ -53,6 +54,31 @@ impl grpc::Guest for Gateway {
     }
 }
 
+impl exchange::Guest for Gateway {
+    fn handle(request: exchange::Request) -> exchange::Response {
+        let message = Incoming {
+            head: request.head,
+            length: request.length,
+        };
+        let asked = HttpRequest {
+            method: &request.method,
+            path: &request.path,
+            headers: &request.headers,
+        };
+        let (response, outcome) = if asked.path_alone() == logic::remote::PATH {
+            logic::remote::answer(&asked, &message, &Host)
+        } else {
+            logic::v2::rest::handle(&asked, &message, &Host)
+        };
+        report(&outcome);
+        exchange::Response {
+            status: response.status,
+            headers: response.headers,
+            body: response.body.into_iter().map(convert::chunk).collect(),
+        }
+    }
+}
+
 fn report(outcome: &Outcome) {
     telemetry::report(telemetry::Outcome {
         model: &outcome.model,
@@ -64,7 +90,7 @@ fn report(outcome: &Outcome) {
     });
 }
 
-/// The message of a gRPC call: its beginning, and a host that has the rest.
+/// The message of a gRPC call, or a body that is one: its beginning, and a host that has the rest.
 struct Incoming {
     head: Vec<u8>,
     length: u64,
@@ -152,6 +178,16 @@ impl Services for Host {
     }
 }
 
+impl Hosted for inference::Model {
+    fn bare(&self) -> Self {
+        processing::bare(self)
+    }
+
+    fn digest(&self) -> String {
+        processing::digest(self)
+    }
+}
+
 impl Model for inference::Model {
     fn version(&self) -> i64 {
         self.version()
@@ -184,8 +220,15 @@ impl Model for inference::Model {
         processing::answered_by(self)
     }
 
-    fn run_body(&self, signature: &str, content_type: &str, accept: Option<&str>) -> Result<Reply> {
-        let reply = processing::run_body(self, signature, content_type, accept);
+    fn run_body(
+        &self,
+        signature: &str,
+        content_type: &str,
+        accept: Option<&str>,
+        part: Option<Range>,
+    ) -> Result<Reply> {
+        let part = part.as_ref().map(convert::range);
+        let reply = processing::run_body(self, signature, content_type, accept, part);
         match reply.map_err(convert::error)? {
             processing::Reply::Tensors(outputs) => {
                 let outputs = outputs.into_iter().map(convert::output);
