@@ -254,6 +254,8 @@ impl<H: Handler> Door<H> {
     ///
     /// Health is outside `/v1/`, so that no model's name can collide with it, now or later; under
     /// `/v1/` too, for those who let nothing else through. The original has models alone there.
+    /// Under `/v2/` it is part of the protocol: what is known of all models is known here, and no
+    /// body is to be read for it.
     pub(crate) fn routes(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/health/live", get(health::live))
@@ -262,6 +264,8 @@ impl<H: Handler> Door<H> {
             .route("/v1/health/live", get(health::live))
             .route("/v1/health/ready", get(health::ready::<H>))
             .route("/v1/health/status", get(status::status::<H>))
+            .route("/v2/health/live", get(health::live))
+            .route("/v2/health/ready", get(health::ready::<H>))
             .fallback(rest::handle::<H>)
             .layer(packed_answers())
             .with_state(Arc::clone(self))

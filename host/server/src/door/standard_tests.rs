@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use axum::body::Body;
 use futures_util::stream;
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -100,6 +101,33 @@ async fn health_is_there_when_it_was_asked_for() {
     let mut client = HealthClient::new(service(grpc(&stage, GrpcOptions::default())));
     let refused = client.check(about("")).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unimplemented);
+}
+
+/// The message that a method of the V2 protocol answers an empty one with.
+async fn v2_health(stage: &super::wire_tests::Stage, method: &str) -> Bytes {
+    let request = Request::post(format!("/inference.GRPCInferenceService/{method}"))
+        .version(http::Version::HTTP_2)
+        .header("content-type", "application/grpc")
+        .body(Body::from(&[0; 5][..]))
+        .unwrap();
+    let response = grpc(stage, GrpcOptions::default()).oneshot(request);
+    let answer = response.await.unwrap().into_body();
+    let answer = answer.collect().await.unwrap();
+    assert_eq!(answer.trailers().unwrap()["grpc-status"], "0");
+    answer.to_bytes().slice(5..)
+}
+
+#[tokio::test]
+async fn health_of_the_v2_protocol_follows_readiness_without_the_component() {
+    let stage = stage();
+    for (ready, expected) in [(true, &[8, 1][..]), (false, &[])] {
+        stage.ready.send_replace(ready);
+        assert_eq!(v2_health(&stage, "ServerReady").await, expected);
+        assert_eq!(v2_health(&stage, "ServerLive").await, &[8, 1][..]);
+    }
+    stage.ready.send_replace(true);
+    stage.door.drain();
+    assert_eq!(v2_health(&stage, "ServerReady").await, &[][..]);
 }
 
 /// The names that a version of reflection lists, and how the call ends when the server does.

@@ -187,7 +187,7 @@ async fn errors_have_the_status_and_the_body_of_the_original() {
 async fn before_it_opens_everything_is_unavailable() {
     let door = Door::<Echo>::new(options());
     assert_eq!(send(&door, post("/v1/x", "")).await.status(), 503);
-    for path in ["/health/live", "/v1/health/live"] {
+    for path in ["/health/live", "/v1/health/live", "/v2/health/live"] {
         assert_eq!(send(&door, get_path(path)).await.status(), 200);
     }
     assert_eq!(send(&door, get_path("/health/ready")).await.status(), 503);
@@ -220,7 +220,7 @@ async fn readiness_says_what_is_missing() {
             ..Echo::default()
         },
     );
-    for path in ["/health/ready", "/v1/health/ready"] {
+    for path in ["/health/ready", "/v1/health/ready", "/v2/health/ready"] {
         let response = send(&door, get_path(path)).await;
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["content-type"], "application/json");

@@ -2,12 +2,16 @@
 //!
 //! The original sets its services `SERVING` once and for all. Here they follow readiness: not
 //! serving until the first load of every model has ended, and again from the moment that the
-//! server begins to end.
+//! server begins to end. The V2 protocol has health of its own, always, in two methods of its
+//! service.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{Stream, stream};
+use prost::Message as _;
+use tensorgate_proto::inference::{ServerLiveResponse, ServerReadyResponse};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
@@ -30,6 +34,22 @@ pub(super) fn service<H: Handler>(door: &Arc<Door<H>>) -> HealthServer<Watched<H
 }
 
 pub(super) struct Watched<H>(Arc<Door<H>>);
+
+/// The answer to a call of the V2 protocol that asks for the server's health: what it knows of its
+/// models is known here. Nothing is read of the request, which has nothing in it.
+pub(super) fn of_v2<H: Handler>(door: &Door<H>, path: &str) -> Option<Bytes> {
+    let answer = match path {
+        "/inference.GRPCInferenceService/ServerLive" => {
+            ServerLiveResponse { live: true }.encode_to_vec()
+        }
+        "/inference.GRPCInferenceService/ServerReady" => ServerReadyResponse {
+            ready: door.why_not_ready().is_none(),
+        }
+        .encode_to_vec(),
+        _ => return None,
+    };
+    Some(answer.into())
+}
 
 fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse {

@@ -1,5 +1,6 @@
-//! The gRPC port: calls of TensorFlow's services go to the gateway component, the standard
-//! services (health, reflection) are answered here.
+//! The gRPC port: calls of TensorFlow's services and of the V2 protocol's go to the gateway
+//! component, the standard services (health, reflection) are answered here, and so is what the V2
+//! protocol asks of the server's own health.
 //!
 //! ```text
 //! HTTP/2 --> headers --> message (frame, size, memory, encoding) --> permit --> Handler
@@ -39,8 +40,9 @@ use super::{Door, Handler, Terms, log, request_id};
 pub(crate) use encoding::Encoding;
 use message::Limits;
 
-/// Whose methods the component answers: every service of TensorFlow's packages.
-const COMPONENT: &str = "/tensorflow.";
+/// Whose methods the component answers: every service of TensorFlow's packages, and of the V2
+/// protocol's.
+const COMPONENT: [&str; 2] = ["/tensorflow.", "/inference."];
 
 /// What the gRPC port is told.
 #[derive(Debug, Clone)]
@@ -109,7 +111,15 @@ async fn call<H: Handler>(State(port): State<Arc<Port<H>>>, request: Request) ->
     if let Some(refusal) = refuse_other_protocols(&request) {
         return refusal;
     }
-    if !request.uri().path().starts_with(COMPONENT) {
+    let path = request.uri().path();
+    if let Some(answer) = health::of_v2(&port.door, path) {
+        return answer::answered(
+            vec![answer],
+            Encoding::Identity,
+            port.door.budget.reserve_nothing(),
+        );
+    }
+    if !COMPONENT.iter().any(|prefix| path.starts_with(prefix)) {
         return standard(&port, request).await;
     }
     let (parts, body) = request.into_parts();
