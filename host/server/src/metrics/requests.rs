@@ -2,7 +2,8 @@
 //!
 //! In comes how a request ended; out go a few additions to cells that were looked up once. What
 //! is counted where, quirks among it, is the original's: over HTTP every request counts, over
-//! gRPC only Predict, Classify and Regress; latencies are of successes only.
+//! gRPC only Predict, Classify and Regress (and Infer, which it has not); latencies are of
+//! successes only.
 //!
 //! **Invariant:** the name of a model becomes a label only when the model was configured. Anybody
 //! can invent others, and each would stay for ever: they count under the empty name.
@@ -47,6 +48,8 @@ pub(crate) enum Api {
     Classify,
     Regress,
     MultiInference,
+    /// The V2 protocol's.
+    Infer,
     Status,
     Metadata,
     Reload,
@@ -62,6 +65,7 @@ impl Api {
             "classify" => Self::Classify,
             "regress" => Self::Regress,
             "multi-inference" | "multi_inference" => Self::MultiInference,
+            "infer" => Self::Infer,
             "status" => Self::Status,
             "metadata" => Self::Metadata,
             "reload" => Self::Reload,
@@ -76,8 +80,9 @@ impl Api {
             Some("Classify") => Self::Classify,
             Some("Regress") => Self::Regress,
             Some("MultiInference") => Self::MultiInference,
-            Some("GetModelStatus") => Self::Status,
-            Some("GetModelMetadata") => Self::Metadata,
+            Some("ModelInfer") => Self::Infer,
+            Some("GetModelStatus" | "ModelReady") => Self::Status,
+            Some("GetModelMetadata" | "ModelMetadata" | "ModelConfig") => Self::Metadata,
             Some("HandleReloadConfigRequest") => Self::Reload,
             _ => Self::Other,
         }
@@ -89,6 +94,7 @@ impl Api {
             Self::Classify => "classify",
             Self::Regress => "regress",
             Self::MultiInference => "multi_inference",
+            Self::Infer => "infer",
             Self::Status => "status",
             Self::Metadata => "metadata",
             Self::Reload => "reload",
@@ -96,13 +102,14 @@ impl Api {
         }
     }
 
-    /// The three that TensorFlow Serving has latencies of, as it writes them for gRPC; none for
-    /// the others.
+    /// The three that TensorFlow Serving has latencies of, as it writes them for gRPC, and the one
+    /// that is to it what Predict is; none for the others.
     fn inference(self) -> Option<(usize, &'static str)> {
         match self {
             Self::Predict => Some((0, "Predict")),
             Self::Classify => Some((1, "Classify")),
             Self::Regress => Some((2, "Regress")),
+            Self::Infer => Some((3, "Infer")),
             Self::MultiInference | Self::Status | Self::Metadata | Self::Reload | Self::Other => {
                 None
             }
@@ -135,8 +142,8 @@ struct OfModel {
     name: String,
     count: [Late<Counter>; CODES],
     /// By entrypoint, then API; the last is for what has none.
-    latency: [[Late<Histogram>; 4]; 2],
-    runtime: [Late<Histogram>; 3],
+    latency: [[Late<Histogram>; 5]; 2],
+    runtime: [Late<Histogram>; 4],
     examples: Late<Histogram>,
     examples_total: Late<Counter>,
     /// Ours. Written when one is new, read by every request.
@@ -250,7 +257,7 @@ impl Requests {
             (Entrypoint::Rest, _) => (0, inference.map_or("", |_| ended.api.word())),
             (Entrypoint::Grpc, _) => (1, inference.map_or("", |(_, name)| name)),
         };
-        let column = inference.map_or(3, |(column, _)| column);
+        let column = inference.map_or(4, |(column, _)| column);
         model.latency[row][column]
             .get_or_init(|| {
                 let entrypoint = ended.entrypoint.name();
@@ -374,6 +381,13 @@ mod tests {
         };
         requests.record(&ENDED);
         requests.record(&grpc);
+        let (api, model) = (Api::Infer, "m2");
+        requests.record(&Ended { api, model, ..grpc });
+        requests.record(&Ended {
+            api,
+            model,
+            ..ENDED
+        });
         for api in [Api::Status, Api::Metadata, Api::MultiInference, Api::Other] {
             let (in_model, code) = (None, 0);
             requests.record(&Ended {
@@ -404,6 +418,12 @@ mod tests {
              {model_name=\"m\",API=\"Predict\",entrypoint=\"GRPC\"} 1",
             ":tensorflow:serving:request_latency_count\
              {model_name=\"m\",API=\"\",entrypoint=\"REST\"} 1",
+            ":tensorflow:serving:request_latency_count\
+             {model_name=\"m2\",API=\"Infer\",entrypoint=\"GRPC\"} 1",
+            ":tensorflow:serving:request_latency_count\
+             {model_name=\"m2\",API=\"infer\",entrypoint=\"REST\"} 1",
+            ":tensorflow:serving:runtime_latency_count\
+             {model_name=\"m2\",API=\"Infer\",runtime=\"TF1\"} 2",
             ":tensorflow:serving:runtime_latency_sum\
              {model_name=\"m\",API=\"Predict\",runtime=\"TF1\"} 200",
             "tensorgate_requests_total{model_name=\"m\",version=\"3\",api=\"predict\",\
