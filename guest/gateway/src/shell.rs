@@ -160,6 +160,10 @@ impl Services for Host {
         management::reload(configs.as_deref(), &names).map_err(convert::error)
     }
 
+    fn models(&self) -> Option<Vec<String>> {
+        management::models()
+    }
+
     fn log_sampled(&self, model: &str) -> bool {
         request_log::sampled(model)
     }

@@ -22,9 +22,9 @@ const SETTINGS: &str = "tensorgate:serving/settings@0.1.0";
 const REQUEST_LOG: &str = "tensorgate:serving/request-log@0.1.0";
 
 pub(crate) fn add_to_linker(linker: &mut Linker<EdgeState>) -> wasmtime::Result<()> {
-    linker
-        .instance(MANAGEMENT)?
-        .func_wrap_async("reload", |store, call| Box::new(reload(store, call)))?;
+    let mut management = linker.instance(MANAGEMENT)?;
+    management.func_wrap("models", |store, ()| Ok((models(&store),)))?;
+    management.func_wrap_async("reload", |store, call| Box::new(reload(store, call)))?;
     linker
         .instance(SETTINGS)?
         .func_wrap("get", |store, ()| Ok((settings(&store),)))?;
@@ -35,6 +35,10 @@ pub(crate) fn add_to_linker(linker: &mut Linker<EdgeState>) -> wasmtime::Result<
 }
 
 // --- management ---
+
+fn models(store: &StoreContextMut<'_, EdgeState>) -> Option<Vec<String>> {
+    store.data().services.management.models()
+}
 
 type ReloadCall = (Option<Vec<ModelConfigIn>>, Vec<String>);
 

@@ -83,8 +83,14 @@ pub trait Telemetry: Send + Sync + 'static {
 
 // --- Management ---
 
-/// Takes new configurations.
+/// Tells which models are served, and takes new configurations.
 pub trait Management: Send + Sync + 'static {
+    /// The names of the models, in alphabetical order; none where there is no list of them. Must
+    /// be quick.
+    fn models(&self) -> Option<Vec<String>> {
+        None
+    }
+
     /// Replaces the list of models, as the WIT function `reload` documents it: by how much each
     /// of the named metrics has grown meanwhile.
     fn reload(

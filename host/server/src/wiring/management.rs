@@ -1,4 +1,4 @@
-//! What a request may do to the server: replace the models that are served.
+//! What a request may do to the server: list the models that are served, and replace them.
 //!
 //! The gateway is made before there is anything to manage, so requests that come so early are
 //! told to come again.
@@ -48,6 +48,13 @@ impl Manageable {
 }
 
 impl Management for Manageable {
+    fn models(&self) -> Option<Vec<String>> {
+        let served = self.reloader.get()?.served();
+        let mut names: Vec<_> = served.iter().map(|model| model.name().to_owned()).collect();
+        names.sort_unstable();
+        Some(names)
+    }
+
     fn reload(
         &self,
         models: Option<Vec<ModelConfig>>,
