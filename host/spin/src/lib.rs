@@ -1,0 +1,9 @@
+//! Spin apps: what a `spin.toml` says, made into one component each and run.
+//!
+//! ```text
+//! spin.toml -> manifest -> load -> lock (Spin's spin.lock) -> compose -> one component
+//! ```
+//!
+//! **Invariant:** nothing here knows tensors, TensorFlow or the JSON of clients.
+
+pub mod lock;
