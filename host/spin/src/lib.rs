@@ -6,4 +6,12 @@
 //!
 //! **Invariant:** nothing here knows tensors, TensorFlow or the JSON of clients.
 
+pub mod files;
+pub mod hosts;
+pub mod load;
 pub mod lock;
+pub mod manifest;
+pub mod names;
+pub mod routes;
+pub mod template;
+pub mod variables;
