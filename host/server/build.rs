@@ -8,11 +8,12 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+#[path = "../guest_build.rs"]
+mod guest_build;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const TARGET: &str = "wasm32-wasip2";
 const OVERRIDE: &str = "TENSORGATE_GATEWAY_WASM";
 
 /// What the component is made of, seen from the root.
@@ -28,32 +29,6 @@ const SOURCES: &[&str] = &[
     "rust-toolchain.toml",
 ];
 
-/// Variables of cargo's own that say how to fetch and to print. The others describe the build
-/// that we are in, and would turn a build of a guest into a build of the host (or, under clippy,
-/// into a lint run that leaves no file).
-const KEPT: &[&str] = &[
-    "CARGO_HOME",
-    "CARGO_HTTP_",
-    "CARGO_MAKEFLAGS",
-    "CARGO_NET_",
-    "CARGO_REGISTR",
-    "CARGO_SOURCE_",
-    "CARGO_TERM_",
-];
-
-const SCRUBBED: &[&str] = &[
-    "CLIPPY_",
-    "RUSTC",
-    "RUSTDOC",
-    "RUSTFLAGS",
-    "OUT_DIR",
-    "OPT_LEVEL",
-    "PROFILE",
-    "DEBUG",
-    "TARGET",
-    "HOST",
-];
-
 fn main() -> Result<()> {
     println!("cargo::rerun-if-env-changed={OVERRIDE}");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -61,7 +36,7 @@ fn main() -> Result<()> {
         .canonicalize()?;
     let component = match env::var_os(OVERRIDE) {
         Some(file) => root.join(file),
-        None => build(&root)?,
+        None => guest_build::build(&root, "tensorgate-gateway", SOURCES)?,
     };
     println!("cargo::rerun-if-changed={}", component.display());
     println!(
@@ -132,57 +107,6 @@ fn collect(place: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         if !LEFT_BEHIND.iter().any(|name| path.ends_with(name)) {
             collect(&path, files)?;
         }
-    }
-    Ok(())
-}
-
-fn build(root: &Path) -> Result<PathBuf> {
-    for source in SOURCES {
-        println!("cargo::rerun-if-changed={}", root.join(source).display());
-    }
-    check_target()?;
-    let cargo = env::var_os("CARGO").ok_or("CARGO is not set")?;
-    // A target directory of its own: the outer cargo holds the lock of the usual one.
-    let target = env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root.join("target"), |target| root.join(target))
-        .join("guests");
-    let mut command = Command::new(cargo);
-    command
-        .current_dir(root)
-        .args([
-            "build",
-            "--profile",
-            "guest",
-            "--package",
-            "tensorgate-gateway",
-        ])
-        .args(["--target", TARGET, "--target-dir"])
-        .arg(&target);
-    for (name, _) in env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-        if starts(SCRUBBED) || (name.starts_with("CARGO") && !starts(KEPT)) {
-            command.env_remove(name);
-        }
-    }
-    if !command.status()?.success() {
-        return Err("the gateway component does not build: see above".into());
-    }
-    Ok(target.join(TARGET).join("guest/tensorgate_gateway.wasm"))
-}
-
-/// A missing target shows itself as a page of errors about `core` otherwise.
-fn check_target() -> Result<()> {
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc)
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .output()?;
-    let directory = String::from_utf8(output.stdout)?;
-    if !output.status.success() || !Path::new(directory.trim()).is_dir() {
-        return Err(format!(
-            "Rust's standard library for {TARGET} is not installed: run `rustup target add {TARGET}`"
-        )
-        .into());
     }
     Ok(())
 }
