@@ -16,8 +16,11 @@ use crate::setup::{self, WASM_TARGET};
 pub(crate) const COMPONENTS: &[&str] = &["tensorgate-gateway", "tensorgate-spin-shell"];
 
 /// Programs that tests run inside the sandbox, one component per example.
-pub(crate) const TEST_PROGRAMS: &[&str] =
-    &["tensorgate-test-programs", "tensorgate-test-processors"];
+pub(crate) const TEST_PROGRAMS: &[&str] = &[
+    "tensorgate-test-composed",
+    "tensorgate-test-programs",
+    "tensorgate-test-processors",
+];
 
 /// Where guests are built: apart from the host, so that neither waits for the other's lock, and
 /// the server's build can build the gateway while cargo holds its own.

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** nothing here knows tensors, TensorFlow or the JSON of clients.
 
+pub mod compose;
 pub mod files;
 pub mod hosts;
 pub mod load;
