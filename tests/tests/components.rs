@@ -221,6 +221,62 @@ fn a_check_says_what_a_server_would() {
 }
 
 #[test]
+fn components_are_composed_into_one_file() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let composed = folder.path().join("composed.wasm");
+    let compose = |args: &[&str], file: &Path, out: &Path| {
+        let mut command = tensorgate();
+        command.args(["component", "compose"]).arg(file).args(args);
+        output(command.arg("-o").arg(out))
+    };
+    let with = |name: &str| format!("--with={}", program(name).display());
+    let good = compose(&[&with("models")], &program("pair"), &composed);
+    let said = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert!(good.status.success(), "{said}");
+    assert_eq!(said.matches(" bytes, sha256 ").count(), 2, "{said}");
+    assert!(said.contains("is another file than"), "{said}");
+    let denied = format!("--with_denied={}", program("probe").display());
+    assert!(
+        compose(&[&denied], &program("front"), &composed)
+            .status
+            .success()
+    );
+    for (args, file, out, words) in [
+        (
+            &[][..],
+            program("pair"),
+            &composed,
+            "with what? expected --with",
+        ),
+        (
+            &[with("front").as_str()],
+            program("pair"),
+            &composed,
+            "imports nothing that",
+        ),
+        (
+            &["--with=/not/there.wasm"],
+            program("pair"),
+            &composed,
+            "/not/there.wasm",
+        ),
+        (
+            &[with("models").as_str()],
+            program("pair"),
+            &program("models"),
+            "cannot be written as well",
+        ),
+    ] {
+        let bad = compose(args, &file, out);
+        let said = String::from_utf8_lossy(&bad.stderr).into_owned();
+        assert!(
+            !bad.status.success() && said.contains(words),
+            "{args:?}: {said}"
+        );
+    }
+}
+
+#[test]
 fn one_version_has_its_own() {
     let house = House::new();
     let running = house.serve();

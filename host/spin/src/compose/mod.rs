@@ -5,10 +5,10 @@
 //! itself becomes an import of the whole, so the host's affair. What it does not inherit of the
 //! host is denied it by [`deny`](mod@deny) first.
 //!
-//! In one thing this does more than Spin: dependencies of one source that inherit the same are one
-//! instance, so that they may share resources. Spin makes an instance for each key, and names it by
-//! the package alone, which lets it refuse a second key of a package altogether; [`refused_by_spin`]
-//! knows those.
+//! In one thing this does more than Spin. Spin makes an instance for each key and registers it under
+//! the package of the key alone, which lets it refuse a second key of a package altogether. Here
+//! keys of one package whose source and inheritance are the same are one instance, so that they may
+//! share resources; [`refused_by_spin`] knows them. Whatever Spin takes is composed as Spin does it.
 
 pub mod deny;
 mod graph;
@@ -178,7 +178,9 @@ pub fn compose_bytes(
     let mut nodes: Vec<(&Dependency, Node)> = Vec::new();
     for (import, dependency) in satisfied {
         let same = nodes.iter().find(|(other, _)| {
-            other.inherit == dependency.inherit && other.bytes == dependency.bytes
+            other.name.package() == dependency.name.package()
+                && other.inherit == dependency.inherit
+                && other.bytes == dependency.bytes
         });
         let node = match same {
             Some((_, node)) => *node,

@@ -177,6 +177,18 @@ where
     function.call_async(&mut store, arguments).await.unwrap().0
 }
 
+/// Instantiates a component in a host that links nothing.
+pub(crate) async fn instantiate(bytes: &[u8]) {
+    let engine = Engine::default();
+    let component = Component::new(&engine, bytes).unwrap();
+    let mut store = Store::new(&engine, ());
+    let linker = Linker::new(&engine);
+    linker
+        .instantiate_async(&mut store, &component)
+        .await
+        .unwrap();
+}
+
 /// What came of everything that was tried.
 pub(crate) async fn probe(bytes: &[u8]) -> BTreeMap<String, String> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

@@ -112,7 +112,11 @@ fn what_denies_can_reach_nothing_itself() {
         .collect();
     assert_eq!(reaching, Vec::<&(String, String)>::new());
     // What the probe itself may call of the host, the adapter being silent.
-    assert!(functions.iter().any(|(interface, _)| interface.starts_with("wasi:http/types")));
+    assert!(
+        functions
+            .iter()
+            .any(|(interface, _)| interface.starts_with("wasi:http/types"))
+    );
 }
 
 #[test]
@@ -142,7 +146,10 @@ fn what_cannot_be_denied_is_refused() {
             (import "fermyon:spin/variables@2.0.0" (instance (export "get" (func)))))"#,
     );
     let error = deny::deny("dep", &bytes, &Inherit::default()).unwrap_err();
-    assert!(error.to_string().contains("nothing here stands in for"), "{error}");
+    assert!(
+        error.to_string().contains("nothing here stands in for"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,9 +162,55 @@ async fn keys_of_one_source_share_their_resources() {
     let composed = compose_bytes("pair", component("pair"), &both).unwrap();
     assert_eq!(host::pair(&composed).await, "m described m 1 1");
     // The whole package in one key, which is how Spin has it.
-    let whole = [dependency("test:composed@0.1.0", &models, Inherit::default())];
+    let whole = [dependency(
+        "test:composed@0.1.0",
+        &models,
+        Inherit::default(),
+    )];
     let composed = compose_bytes("pair", component("pair"), &whole).unwrap();
     assert_eq!(host::pair(&composed).await, "m described m 1 1");
+}
+
+/// What Spin does not link must not be needed: a host has no interfaces of types alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn interfaces_of_types_alone_need_nobody() {
+    let main = host::wat(
+        r#"(component
+            (import "a:b/types@0.1.0" (instance $types
+                (type (record (field "x" u32)))
+                (export "point" (type (eq 0)))))
+            (alias export $types "point" (type $point))
+            (import "a:b/plane@0.1.0" (instance
+                (export "point" (type (eq $point))))))"#,
+    );
+    host::instantiate(&main).await;
+}
+
+/// A key for a whole package wants all that is imported of it, types too.
+#[test]
+fn a_key_for_a_package_wants_its_types_too() {
+    let main = host::wat(
+        r#"(component
+            (import "a:b/types@0.1.0" (instance
+                (type (record (field "x" u32)))
+                (export "point" (type (eq 0)))))
+            (import "a:b/plane@0.1.0" (instance)))"#,
+    );
+    let plane = host::wat(
+        r#"(component
+            (instance $plane)
+            (export "a:b/plane@0.1.0" (instance $plane)))"#,
+    );
+    let compose = |key| {
+        let dependency = dependency(key, &plane, Inherit::default());
+        compose_bytes("main", main.clone(), &[dependency])
+    };
+    assert_eq!(
+        compose("a:b@0.1.0").unwrap_err().to_string(),
+        "dependency 'a:b@0.1.0' doesn't export 'a:b/types@0.1.0' to satisfy import \
+         'a:b/types@0.1.0'"
+    );
+    assert!(compose("a:b/plane@0.1.0").is_ok());
 }
 
 #[test]
@@ -169,7 +222,10 @@ fn keys_that_inherit_differently_share_nothing() {
     ];
     let error = compose_bytes("pair", component("pair"), &both).unwrap_err();
     assert!(
-        matches!(error, ComposeError::Encode(_) | ComposeError::Mismatch { .. }),
+        matches!(
+            error,
+            ComposeError::Encode(_) | ComposeError::Mismatch { .. }
+        ),
         "{error}"
     );
 }
@@ -244,7 +300,10 @@ fn what_does_not_go_together_is_refused_in_spins_words() {
     assert_eq!(error, "'test:composed/probe' is no WebAssembly component");
     let module = host::wat("(module)");
     let error = compose(&[dependency("test:composed/probe", &module, none())]);
-    assert!(error.contains("is a core module and not a component"), "{error}");
+    assert!(
+        error.contains("is a core module and not a component"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

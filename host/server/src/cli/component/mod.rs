@@ -1,10 +1,11 @@
 //! `tensorgate component`: processors, from the side of who writes and operates them.
 //!
-//! `build`, `test` and `watch` are for a project with a `processor.toml`; `check` needs no project
-//! and no server; `push`, `list` and `rollback` ask the admin port of a running one.
+//! `build`, `test` and `watch` are for a project with a `processor.toml`; `check` and `compose` need
+//! no project and no server; `push`, `list` and `rollback` ask the admin port of a running one.
 
 mod build;
 mod check;
+mod compose;
 mod project;
 mod remote;
 mod test;
@@ -25,6 +26,7 @@ usage: tensorgate component <command> [--flag=value ...]
   test       send a project's recorded requests to its component before a model
   watch      build, test and push a project again after each change
   check      say whether a file is a processor, what it asks for, and what it is to a model
+  compose    put a component and others that it imports into one file
   push       put a component before a model of a running server
   list       print what stands before the models of a running server, and what stood there
   rollback   put back what stood there before the last push
@@ -33,6 +35,7 @@ usage: tensorgate component <command> [--flag=value ...]
   tensorgate component test --model_dir=/models/digits/7
   tensorgate component watch --model_dir=/models/digits/7 --push --model=digits
   tensorgate component check --model_dir=/models/digits/7 processor.wasm
+  tensorgate component compose processor.wasm --with=remote-inference.wasm -o edge.wasm
   tensorgate component push --model=digits processor.wasm
   tensorgate component push --model=digits --version=7 processor.wasm
   tensorgate component list
@@ -47,8 +50,8 @@ push --help.
 pub(super) fn run(args: &[String]) -> ExitCode {
     let Some((command, rest)) = args.split_first() else {
         return complain(
-            "which command? expected tensorgate component build, test, watch, check, push, list or \
-             rollback; see tensorgate component --help",
+            "which command? expected tensorgate component build, test, watch, check, compose, \
+             push, list or rollback; see tensorgate component --help",
         );
     };
     match command.as_str() {
@@ -57,6 +60,7 @@ pub(super) fn run(args: &[String]) -> ExitCode {
         "watch" => watch::run(rest),
         test::COMMAND => serve_for_a_test(rest),
         "check" => check::run(rest),
+        "compose" => compose::run(rest),
         "push" => remote::push(rest),
         "list" => remote::list(rest),
         "rollback" => remote::roll_back(rest),
@@ -65,8 +69,8 @@ pub(super) fn run(args: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         other => complain(&format!(
-            "no command is called component {other}: there are build, test, watch, check, push, \
-             list, rollback"
+            "no command is called component {other}: there are build, test, watch, check, \
+             compose, push, list, rollback"
         )),
     }
 }
