@@ -14,6 +14,7 @@ mod elements;
 mod error;
 mod management;
 mod priority;
+pub mod processing;
 mod servable;
 mod signature;
 mod tensor;
@@ -31,5 +32,5 @@ pub use servable::{ModelSpec, ModelVersionStatus, ServableId, ServableState, Ver
 pub use signature::{
     DEFAULT_SIGNATURE, INIT_OP_SIGNATURE, PREDICT_METHOD, Signature, Signatures, TensorInfo,
 };
-pub use tensor::{StringData, StringDataBuilder, Tensor, TensorData};
+pub use tensor::{NamedTensors, StringData, StringDataBuilder, Tensor, TensorData};
 pub use validate::{InputView, ShapeCheck, element_count, validate_inputs};

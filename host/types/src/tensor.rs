@@ -15,6 +15,9 @@ pub struct Tensor {
     data: TensorData,
 }
 
+/// Tensors by the name that a signature gives them.
+pub type NamedTensors = Vec<(String, Tensor)>;
+
 /// The elements of a tensor.
 #[derive(Debug, Clone)]
 pub enum TensorData {
@@ -171,6 +174,12 @@ impl StringData {
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// The parts: offsets, bytes.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<u64>, Bytes) {
+        (self.offsets, self.bytes)
     }
 }
 
