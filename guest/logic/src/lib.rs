@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod described;
+pub mod edge;
 pub mod examples;
 mod exchange;
 #[cfg(test)]

@@ -136,18 +136,20 @@ fn dispatch(
     json.map(Content::json)
 }
 
-/// The body of every error.
 fn error_response(error: &Error) -> Response {
+    refusal(error.code().http_status(), error.message())
+}
+
+/// An error, in the envelope that every error of this API has. For who stands before
+/// [`handle`] and refuses a request in its place.
+#[must_use]
+pub fn refusal(status: u16, message: &str) -> Response {
     let mut writer = Pretty::new();
     writer.start_object();
     writer.string(b"error");
-    writer.string(error.message().as_bytes());
+    writer.string(message.as_bytes());
     writer.end_object();
-    Response::new(
-        error.code().http_status(),
-        "application/json",
-        writer.into_bytes(),
-    )
+    Response::new(status, "application/json", writer.into_bytes())
 }
 
 /// A browser asks whether it may call. Yes, if it says on whose behalf; the headers that let it
