@@ -13,7 +13,11 @@ use crate::setup::{self, WASM_TARGET};
 
 /// Packages that are components; the host cannot run what they build. The processors of examples
 /// are components too, but plain Rust on the host, where they are tested.
-pub(crate) const COMPONENTS: &[&str] = &["tensorgate-gateway", "tensorgate-spin-shell"];
+pub(crate) const COMPONENTS: &[&str] = &[
+    "tensorgate-gateway",
+    "tensorgate-identity-processor",
+    "tensorgate-spin-shell",
+];
 
 /// Programs that tests run inside the sandbox, one component per example.
 pub(crate) const TEST_PROGRAMS: &[&str] = &[
