@@ -17,10 +17,9 @@ extern crate alloc;
 #[cfg(target_arch = "wasm32")]
 #[expect(unsafe_code, reason = "generated from wit/")]
 mod bindings {
-    wit_bindgen_bare::generate!({
+    wit_bindgen::generate!({
         world: "deny",
         path: "wit",
-        runtime_path: "wit_bindgen_bare::rt",
         generate_all,
     });
 
