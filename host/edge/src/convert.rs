@@ -7,6 +7,7 @@
 //! component straight to the place that the model gives for it. Parts of a message are shared.
 
 use bytes::Bytes;
+use tensorgate_types::processing::{MAX_RANK, check_tensor_count, of_input};
 use tensorgate_types::{
     DType, Error, InputView, ModelSpec, Place, Result, StringData, Tensor, VersionChoice, copy,
     element_count,
@@ -22,12 +23,6 @@ use crate::message::too_much_copied;
 use crate::state::{EdgeState, HeldModel};
 use crate::stats::Counters;
 use crate::{Call, NamedTensors, Outcome, own_places};
-
-/// The most dimensions of a tensor: TensorFlow's own limit.
-pub(crate) const MAX_RANK: usize = 254;
-
-/// The most inputs or outputs in one call. Models with hundreds exist; with thousands, they do not.
-pub(crate) const MAX_TENSORS: usize = 4096;
 
 /// The most calls in one run. A signature is called once, and models have some tens of them.
 const MAX_CALLS: usize = 256;
@@ -101,7 +96,7 @@ impl<'a> Guest<'a> {
         signature: &str,
         inputs: &[NamedTensorIn],
     ) -> Told<NamedTensors> {
-        if let Err(error) = check_count("inputs", inputs.len()) {
+        if let Err(error) = check_tensor_count("inputs", inputs.len()) {
             return Ok(Err(error));
         }
         let inputs = inputs.iter().map(|NamedTensorIn { name, tensor }| {
@@ -140,8 +135,8 @@ impl<'a> Guest<'a> {
     }
 
     fn call(&self, held: &HeldModel, call: &CallIn, copies: &mut Copies) -> Told<Call> {
-        let counts = check_count("inputs", call.inputs.len())
-            .and_then(|()| check_count("outputs", call.outputs.len()));
+        let counts = check_tensor_count("inputs", call.inputs.len())
+            .and_then(|()| check_tensor_count("outputs", call.outputs.len()));
         if let Err(error) = counts {
             return Ok(Err(error));
         }
@@ -375,17 +370,12 @@ impl Copies {
     }
 }
 
-/// An error with the name of the input that it is about.
-pub(crate) fn of_input(name: &str, error: &Error) -> Error {
-    Error::new(error.code(), format!("input {name}: {}", error.message()))
-}
-
 /// The names of the outputs that are wanted.
 pub(crate) fn output_names(
     store: &mut StoreContextMut<'_, EdgeState>,
     outputs: &WasmList<WasmStr>,
 ) -> Told<Vec<String>> {
-    if let Err(error) = check_count("outputs", outputs.len()) {
+    if let Err(error) = check_tensor_count("outputs", outputs.len()) {
         return Ok(Err(error));
     }
     let names: Vec<WasmStr> = outputs
@@ -397,13 +387,4 @@ pub(crate) fn output_names(
         .map(|name| guest.string(name))
         .collect::<wasmtime::Result<_>>()?;
     Ok(Ok(names))
-}
-
-pub(crate) fn check_count(what: &str, count: usize) -> Result<()> {
-    if count > MAX_TENSORS {
-        return Err(Error::invalid_argument(format!(
-            "one call takes at most {MAX_TENSORS} {what}, got {count}"
-        )));
-    }
-    Ok(())
 }

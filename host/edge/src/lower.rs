@@ -3,6 +3,7 @@
 //! **Invariant:** bytes of outputs are shared with the runtime up to the moment in which they are
 //! written into a component's memory; those that stay with the host are never written there.
 
+use tensorgate_types::processing::told_error;
 use tensorgate_types::{
     Error, ErrorCode, ModelVersionStatus, Result, ShapeCheck, Signature, StringData, Tensor,
     TensorData, TensorInfo,
@@ -16,10 +17,6 @@ use crate::contract::{
 };
 use crate::state::EdgeState;
 use crate::stats::Counters;
-
-/// Bytes of a status's message. It goes into a header, of which clients take 8 KiB together; the
-/// gateway of this house cuts its own messages far earlier.
-const MAX_MESSAGE: usize = 4 << 10;
 
 /// The outputs of a call. Their bytes are shared with the runtime until they are lowered.
 pub(crate) fn tensors_out(tensors: NamedTensors, counters: &Counters) -> Vec<NamedTensorOut> {
@@ -165,12 +162,8 @@ codes!(
 
 /// The status that a component ends a call with. What cannot fit into headers is cut off.
 pub(crate) fn error_in(error: ErrorIn) -> Error {
-    let ErrorIn { code, mut message } = error;
-    if message.len() > MAX_MESSAGE {
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-        message.push_str("...TRUNCATED");
-    }
-    Error::new(code_in(code), message)
+    let ErrorIn { code, message } = error;
+    told_error(code_in(code), message)
 }
 
 #[cfg(test)]
@@ -206,21 +199,5 @@ mod tests {
         };
         assert_eq!(before.as_ptr(), after.as_ptr());
         assert_eq!(counters.snapshot().bytes_to_guests, 8);
-    }
-
-    #[test]
-    fn a_status_fits_into_headers() {
-        let status = |message: String| {
-            error_in(ErrorIn {
-                code: ErrorCodeValue::NotFound,
-                message,
-            })
-        };
-        assert_eq!(status("short".to_owned()).message(), "short");
-        let long = status("é".repeat(MAX_MESSAGE));
-        assert_eq!(long.code(), ErrorCode::NotFound);
-        let end = "é...TRUNCATED";
-        assert!(long.message().ends_with(end));
-        assert!(long.message().len() <= MAX_MESSAGE + end.len());
     }
 }

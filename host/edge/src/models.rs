@@ -9,13 +9,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tensorgate_types::{
     Deadline, InputView, ModelSpec, ModelVersionStatus, Place, Result, ServableId, ShapeCheck,
-    Signatures, Tensor,
+    Signatures,
 };
 
 use crate::Processor;
 
-/// Tensors by the name that a signature gives them.
-pub type NamedTensors = Vec<(String, Tensor)>;
+/// What a model takes and gives.
+pub use tensorgate_types::NamedTensors;
 
 /// A future on the heap, as a trait object needs it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

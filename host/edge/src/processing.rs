@@ -9,9 +9,8 @@
 
 use std::sync::Arc;
 
-use tensorgate_types::{
-    Error, InputView, Result, ServableId, ShapeCheck, Signature, validate_inputs,
-};
+use tensorgate_types::processing::{Covered, bad_call, promised_outputs, unasked_body, uncovered};
+use tensorgate_types::{Error, InputView, Result, ServableId, ShapeCheck, Signature};
 use wasmtime::component::{Linker, Resource, WasmStr};
 
 use crate::contract::processor::{CoveredOut, ReplyOut};
@@ -19,9 +18,7 @@ use crate::contract::transfer::RangeIn;
 use crate::convert::Guest;
 use crate::inference::{Answer, Store, check_call, run_model, wait_for};
 use crate::lower::{error_out, outputs_out, signature_out};
-use crate::processor::{
-    Answer as Processed, Context, Covered, Payload, Pipeline, Step, outputs_of,
-};
+use crate::processor::{Answer as Processed, Context, Payload, Pipeline, Step};
 use crate::state::{EdgeState, HeldModel};
 use crate::{Call, NamedTensors, OpenModel, Processor};
 
@@ -66,10 +63,7 @@ impl HeldModel {
     /// A signature as clients are to see it, and how far they are held to it.
     pub(crate) fn signature(&self, name: &str) -> Option<(&Signature, ShapeCheck)> {
         if let Some((_, covered)) = self.covered(name) {
-            let shapes = match self.model.shape_check() {
-                ShapeCheck::Strict => ShapeCheck::Strict,
-                ShapeCheck::Lenient => covered.shapes,
-            };
+            let shapes = covered.shapes_before(self.model.shape_check());
             return Some((&covered.signature, shapes));
         }
         let signature = self.model.signatures().get(name)?;
@@ -206,9 +200,8 @@ async fn answer_body(
     accept: Option<String>,
     payload: Payload,
 ) -> Result<Payload> {
-    let (processor, described) = covering(store, model, &signature)?.ok_or_else(|| {
-        Error::failed_precondition(format!("no processor covers the signature {signature}"))
-    })?;
+    let (processor, described) =
+        covering(store, model, &signature)?.ok_or_else(|| uncovered(&signature))?;
     let mut properties = vec![("api".to_owned(), "predict".to_owned())];
     properties.extend(accept.map(|accept| ("accept".to_owned(), accept)));
     let context = Context {
@@ -221,7 +214,7 @@ async fn answer_body(
         Payload::Body { .. } => Ok(answer.payload),
         Payload::Tensors(tensors) => {
             let held = self::held(store, model)?;
-            let outputs = outputs_of(tensors, &described, &[]);
+            let outputs = promised_outputs::<String>(tensors, &described, &[]);
             outputs
                 .map(Payload::Tensors)
                 .map_err(|error| blame(held, &error))
@@ -260,13 +253,6 @@ pub(crate) fn check_covered(held: &HeldModel, call: &Call) -> Result<()> {
     let Some((_, covered)) = held.covered(&call.signature) else {
         return check_call(held.model.as_ref(), call);
     };
-    if !covered.takes_tensors {
-        return Err(Error::invalid_argument(format!(
-            "the signature {} takes no tensors, but bodies of the content types {}",
-            call.signature,
-            covered.content_types.join(", ")
-        )));
-    }
     let views: Vec<InputView<'_>> = call
         .inputs
         .iter()
@@ -276,10 +262,7 @@ pub(crate) fn check_covered(held: &HeldModel, call: &Call) -> Result<()> {
             shape: tensor.shape(),
         })
         .collect();
-    let (signature, shapes) = held
-        .signature(&call.signature)
-        .ok_or_else(|| Error::internal("a covered signature is not there"))?;
-    validate_inputs(signature, &views, shapes)
+    covered.check(&call.signature, &views, held.model.shape_check())
 }
 
 /// Runs calls that have been checked, those of covered signatures through the processor. Where
@@ -325,10 +308,8 @@ async fn run_covered(
     let answer = process(store, model, processor, context, payload).await?;
     let held = self::held(store, model)?;
     let outputs = match answer.payload {
-        Payload::Tensors(tensors) => outputs_of(tensors, &described, &call.outputs),
-        Payload::Body { content_type, .. } => Err(Error::internal(format!(
-            "it answered tensors with a body of the type {content_type}"
-        ))),
+        Payload::Tensors(tensors) => promised_outputs(tensors, &described, &call.outputs),
+        Payload::Body { content_type, .. } => Err(unasked_body(&content_type)),
     };
     outputs.map_err(|error| blame(held, &error))
 }
@@ -367,9 +348,7 @@ async fn through(
         Step::Run(call) => call,
     };
     // The client has no part in it: its request was good.
-    check_call(model.as_ref(), &call).map_err(|error| {
-        pipeline.bad(format!("what it gives to its model: {}", error.message()))
-    })?;
+    check_call(model.as_ref(), &call).map_err(|error| pipeline.bad(bad_call(&error)))?;
     let mut lists = run_model(store, model.as_ref(), vec![call]).await?;
     let outputs = lists.pop().unwrap_or_default();
     wait_for(store, pipeline.postprocess(outputs)).await

@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tensorgate_types::Signature;
+use tensorgate_types::processing::{check_tensor_count, of_input};
 use wasmtime::component::{Linker, Resource, ResourceType, WasmStr};
 
 use super::contract::{NnErrorCode, TensorType};
 use super::errors::{Answer, Fallible, NnError, answer, give};
 use super::graph::{Opened, let_go};
 use super::tensor::{HeldTensor, not_carried};
-use crate::convert::{Guest, check_count, of_input};
+use crate::convert::Guest;
 use crate::inference::{Store, check_call, run_model};
 use crate::state::EdgeState;
 use crate::{Call, NamedTensors};
@@ -77,7 +78,7 @@ fn call(opened: &Opened, inputs: Vec<(String, HeldTensor)>) -> Fallible<Call> {
     if let Some((name, info)) = outputs.next() {
         return Err(not_carried(name, info.dtype));
     }
-    check_count("inputs", inputs.len())?;
+    check_tensor_count("inputs", inputs.len())?;
     let inputs: Vec<(String, HeldTensor)> = inputs
         .into_iter()
         .map(|(name, tensor)| (name_of(signature, name), tensor))

@@ -8,12 +8,12 @@
 //! is held is bounded together with the component's linear memory.
 
 use bytes::Bytes;
+use tensorgate_types::processing::MAX_RANK;
 use tensorgate_types::{Error, Place, Result, Tensor, TensorData, TensorInfo, copy};
 use wasmtime::component::{Linker, Resource, ResourceType, WasmList};
 
 use super::contract::{NnErrorCode, TensorType};
 use super::errors::{Fallible, NnError};
-use crate::convert::MAX_RANK;
 use crate::inference::Store;
 use crate::state::EdgeState;
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tensorgate_types::processing::{self, Covered};
 use tensorgate_types::{Deadline, Error, ServableId, ShapeCheck, Signatures};
 use wasmtime::component::{Component as Compiled, ComponentExportIndex, InstancePre};
 
 use super::Processors;
-use super::describe::{Covered, covered};
+use super::convert::description_in;
 use super::grants::{Granted, Silent};
 use super::pipeline::Cabin;
 use super::runs::Mirrors;
@@ -272,6 +273,17 @@ fn exports(engine: &wasmtime::Engine, component: &Compiled) -> Result<Exports, P
     })
 }
 
+/// Beside a model a processor that covers nothing is a mistake: it would never be asked.
+fn some(covered: BTreeMap<String, Covered>) -> Result<BTreeMap<String, Covered>, String> {
+    if covered.is_empty() {
+        return Err(
+            "it covers no signature, so that it would never be asked; expected one at least"
+                .to_owned(),
+        );
+    }
+    Ok(covered)
+}
+
 impl Component {
     /// Lets the processor say what it is to a version of its model, which is also its trial: an
     /// instance is made, and the types of all that it exports are looked at.
@@ -305,7 +317,10 @@ impl Component {
         let descriptions = described
             .map_err(ProcessorError::Start)?
             .map_err(|error| ProcessorError::Refused(error_in(error)))?;
-        let covered = covered(descriptions, signatures).map_err(ProcessorError::Description)?;
+        let descriptions = descriptions.into_iter().map(description_in).collect();
+        let covered = processing::covered(descriptions, signatures)
+            .and_then(some)
+            .map_err(ProcessorError::Description)?;
         Ok(Processor(Arc::new(Attached {
             component: self.clone(),
             id: id.clone(),
@@ -378,8 +393,6 @@ impl Processor {
     /// An error of the processor's making, with its name.
     pub(crate) fn fault(&self, what: impl fmt::Display) -> Error {
         let ServableId { name, version } = &self.0.id;
-        Error::internal(format!(
-            "the processor of model {name} version {version} failed: {what}"
-        ))
+        processing::fault(name, *version, what)
     }
 }

@@ -18,7 +18,6 @@
 
 mod component;
 mod convert;
-mod describe;
 mod grants;
 mod pipeline;
 mod runs;
@@ -32,8 +31,6 @@ use std::time::Duration;
 pub use component::{Component, Processor, Rights, Survey};
 pub use usage::{ProcessorStats, Usage};
 
-pub(crate) use convert::outputs_of;
-pub(crate) use describe::Covered;
 pub(crate) use pipeline::{Answer, Context, Payload, Pipeline, Step};
 pub(crate) use runs::Mirrors;
 
