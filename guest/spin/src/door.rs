@@ -47,13 +47,19 @@ impl Head {
         named.map(|(_, value)| value.as_slice())
     }
 
+    /// Whether KServe's V2 protocol is spoken.
+    pub(crate) fn is_v2(&self) -> bool {
+        let path = self.path_alone();
+        path == "/v2" || path.starts_with("/v2/")
+    }
+
     fn path_alone(&self) -> &str {
         self.path.split('?').next().unwrap_or_default()
     }
 
     /// The headers that say something about the body or the answer.
     pub(crate) fn passed_on(&self) -> Vec<(String, String)> {
-        let named = ["content-type", "accept"].into_iter();
+        let named = ["content-type", "accept", "inference-header-content-length"].into_iter();
         named
             .filter_map(|name| Some((name.to_owned(), visible(self.header(name)?)?.to_owned())))
             .collect()
@@ -72,13 +78,16 @@ fn visible(value: &[u8]) -> Option<&str> {
 /// The answer to a request that is answered whatever its body is.
 pub(crate) fn without_body(head: &Head) -> Option<Response> {
     let path = head.path_alone();
-    if path == "/health/live" || path == "/v1/health/live" {
+    // The edge itself is ready as soon as it answers: what it waits for is the host's affair.
+    let health = ["/health/", "/v1/health/", "/v2/health/"].into_iter();
+    let mut asked = health.filter_map(|prefix| path.strip_prefix(prefix));
+    if asked.any(|what| matches!(what, "live" | "ready")) {
         return Some(live(&head.method));
     }
-    let is_api = path
+    let is_v1 = path
         .get(..4)
         .is_some_and(|start| start.eq_ignore_ascii_case("/v1/"));
-    if !is_api {
+    if !is_v1 && !head.is_v2() {
         let nothing = format!("nothing is at {path}: the REST API is under /v1/");
         return Some(rest::refusal(404, &nothing));
     }
@@ -241,7 +250,7 @@ fn too_long(max: usize) -> Response {
 pub(crate) fn complete(response: &mut Response, head: &Head, fresh: impl FnOnce() -> u64) {
     let length = response.body.len().to_string();
     response.headers.push(header("content-length", &length));
-    if head.path_alone().ends_with("/health/live") {
+    if head.path_alone().contains("/health/") {
         return;
     }
     let is_sensible = |id: &&[u8]| {

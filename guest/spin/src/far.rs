@@ -1,20 +1,20 @@
-//! The models of the host: the logic's traits over `inference` and `edge`.
+//! The models of the host: the logic's traits over `edge`.
 
 use tensorgate_logic::Reply;
 use tensorgate_logic::edge::{self as logic, CoveredSignature, Far, FarCall, FarModel, FarReply};
 use tensorgate_types::{ModelSpec, ModelVersionStatus, Result, ShapeCheck, Signature};
 
-use crate::bindings::tensorgate::serving::{edge, inference};
+use crate::bindings::tensorgate::serving::edge;
 use crate::convert;
 
 /// Whoever is on the other side of the imports.
 pub(crate) struct Host;
 
 impl Far for Host {
-    type Model = inference::Model;
+    type Model = edge::Model;
 
     fn open(&self, spec: &ModelSpec) -> Result<Self::Model> {
-        inference::open(convert::model_spec(spec)).map_err(convert::error)
+        edge::open(convert::model_spec(spec)).map_err(convert::error)
     }
 
     fn open_bare(&self, spec: &ModelSpec) -> Result<Self::Model> {
@@ -22,12 +22,12 @@ impl Far for Host {
     }
 
     fn status(&self, name: &str, version: Option<i64>) -> Result<Vec<ModelVersionStatus>> {
-        let versions = inference::status(name, version).map_err(convert::error)?;
+        let versions = edge::status(name, version).map_err(convert::error)?;
         Ok(versions.into_iter().map(convert::version_status).collect())
     }
 }
 
-impl FarModel for inference::Model {
+impl FarModel for edge::Model {
     fn version(&self) -> i64 {
         self.version()
     }
@@ -41,7 +41,7 @@ impl FarModel for inference::Model {
     }
 
     fn covered(&self) -> Vec<CoveredSignature> {
-        let covered = edge::covered(self).into_iter();
+        let covered = self.covered().into_iter();
         let covered = covered.map(|covered| CoveredSignature {
             name: covered.name,
             signature: convert::signature(covered.signature).0,
@@ -70,7 +70,7 @@ impl FarModel for inference::Model {
             outputs: call.outputs,
             payload,
         };
-        let reply = edge::run(self, call).map_err(convert::error)?;
+        let reply = self.run(call).map_err(convert::error)?;
         Ok(FarReply {
             version: reply.version,
             reply: match reply.payload {

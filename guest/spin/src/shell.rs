@@ -5,8 +5,9 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use futures_util::{SinkExt as _, StreamExt as _};
 use spin_sdk::http::{Fields, IncomingRequest, Method, OutgoingResponse, ResponseOutparam};
 use spin_sdk::http_component;
-use tensorgate_logic::edge::Edge;
+use tensorgate_logic::edge::{Edge, Whole};
 use tensorgate_logic::rest::{self, Response};
+use tensorgate_logic::{HttpRequest, v2};
 
 use crate::door::{self, Head, Incoming};
 use crate::far::Host;
@@ -68,13 +69,32 @@ async fn answer(head: &Head, request: IncomingRequest) -> Result<Response, Respo
     }
     let body = body.finish(head)?;
     let headers = head.passed_on();
+    let edge = Edge::new(&Host, &Beside, &body);
+    if head.is_v2() {
+        let request = HttpRequest {
+            method: &head.method,
+            path: &head.path,
+            headers: &headers,
+        };
+        let whole = Whole(&body);
+        let (response, _outcome) =
+            edge.handle(|services| v2::rest::handle(&request, &whole, services));
+        let body = whole.assemble(response.body);
+        return match body {
+            Ok(body) => Ok(Response {
+                status: response.status,
+                headers: response.headers,
+                body,
+            }),
+            Err(error) => Err(rest::refusal(500, error.message())),
+        };
+    }
     let request = rest::Request {
         method: &head.method,
         path: &head.path,
         headers: &headers,
         body: &body,
     };
-    let edge = Edge::new(&Host, &Beside, &body);
     let (response, _outcome) = edge.handle(|services| rest::handle(&request, services));
     Ok(response)
 }

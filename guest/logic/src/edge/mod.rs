@@ -173,11 +173,17 @@ impl<'a, F: Far, P: Processor> Inference for &'a Edge<'a, F, P> {
         let bare = if covered.is_empty() {
             None
         } else {
-            let same = ModelSpec {
-                name: spec.name.clone(),
-                version: VersionChoice::Specific(model.version()),
-            };
-            Some(self.far.open_bare(&same)?)
+            let bare = self.far.open_bare(spec)?;
+            if bare.version() == model.version() {
+                Some(bare)
+            } else {
+                // Another came meanwhile.
+                let same = ModelSpec {
+                    name: spec.name.clone(),
+                    version: VersionChoice::Specific(model.version()),
+                };
+                Some(self.far.open_bare(&same)?)
+            }
         };
         let described = self.describe(&spec.name, bare.as_ref().unwrap_or(&model))?;
         Ok(EdgeModel::new(

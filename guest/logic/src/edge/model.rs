@@ -16,7 +16,7 @@ use super::{
     Answer, Context, CoveredSignature, Described, Edge, Far, FarCall, FarModel as _, Given,
     Outputs, Payload, Processor, Step, TensorView, Whole, told,
 };
-use crate::inference::{Call, Model, Reply};
+use crate::inference::{Call, Model, Range, Reply};
 
 /// One version of one model, for one request.
 pub struct EdgeModel<'a, F: Far, P> {
@@ -261,10 +261,20 @@ impl<F: Far, P: Processor> Model for EdgeModel<'_, F, P> {
         self.answered_by.get().unwrap_or(self.far.version())
     }
 
-    fn run_body(&self, signature: &str, content_type: &str, accept: Option<&str>) -> Result<Reply> {
+    fn run_body(
+        &self,
+        signature: &str,
+        content_type: &str,
+        accept: Option<&str>,
+        part: Option<Range>,
+    ) -> Result<Reply> {
+        let bytes = match part {
+            None => self.edge.body,
+            Some(part) => Whole(self.edge.body).part(part)?,
+        };
         let payload = Payload::Body {
             content_type,
-            bytes: self.edge.body,
+            bytes,
         };
         if let Some(covered) = self.described.covered.get(signature) {
             let mut properties = vec![("api", "predict")];

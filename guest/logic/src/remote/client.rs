@@ -11,12 +11,13 @@ use tensorgate_types::{
 
 use super::host::tensor_entry;
 use super::known::Known;
+use crate::edge::Whole;
 use crate::grpc::source::Source;
 use crate::grpc::tensor::{Data, Tensor, decode};
 use crate::grpc::wire::{Cursor, Decoded, Fault, Value};
 use crate::grpc::write::{Answer, put_bytes};
-use crate::inference::{Output, OutputData, Range, Reply};
-use crate::services::{Chunk, Message};
+use crate::inference::{Output, OutputData, Reply};
+use crate::services::Chunk;
 
 /// A message in pieces that follow one another.
 pub type Pieces = Vec<Vec<u8>>;
@@ -269,28 +270,4 @@ fn read<T: prost::Message + Default>(
         let what = format!("cannot parse tensorgate.edge.v1.Response: {error}");
         Fault::Other(Error::internal(what))
     })
-}
-
-/// A message that is here as a whole.
-struct Whole<'a>(&'a [u8]);
-
-impl Message for Whole<'_> {
-    fn length(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    fn head(&self) -> &[u8] {
-        self.0
-    }
-
-    fn read(&self, part: Range) -> Result<Vec<u8>> {
-        // The head is everything: whatever there is was found in it.
-        Err(Error::new(
-            ErrorCode::OutOfRange,
-            format!(
-                "the message has no {} bytes from {}",
-                part.length, part.offset
-            ),
-        ))
-    }
 }

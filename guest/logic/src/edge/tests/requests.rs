@@ -122,7 +122,7 @@ fn the_edges_processor_goes_before_the_hosts_and_each_has_its_own() {
     );
     assert!(model.signature("plain").is_some());
     assert!(model.signature("none").is_none());
-    let error = model.run_body("plain", "text/csv", None).unwrap_err();
+    let error = model.run_body("plain", "text/csv", None, None).unwrap_err();
     assert_eq!(error.message(), "no processor covers the signature plain");
 }
 
