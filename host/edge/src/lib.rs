@@ -24,7 +24,7 @@
 //! [`EdgeError`] and nobody else anything.
 //!
 //! **Invariant:** nothing here knows JSON, a client's protobuf message or TensorFlow; bytes of
-//! bodies go through unread. Only this crate names wasmtime.
+//! bodies go through unread. Only this crate and `host/spin` name wasmtime.
 //!
 //! **Cancellation:** dropping the future of [`Gateway::handle`] drops the instance with all that
 //! it holds.
