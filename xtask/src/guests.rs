@@ -14,8 +14,10 @@ use crate::setup::{self, WASM_TARGET};
 /// Packages that are components; the host cannot run what they build. The processors of examples
 /// are components too, but plain Rust on the host, where they are tested.
 pub(crate) const COMPONENTS: &[&str] = &[
+    "tensorgate-deny",
     "tensorgate-gateway",
     "tensorgate-identity-processor",
+    "tensorgate-remote-inference",
     "tensorgate-spin-shell",
 ];
 

@@ -78,7 +78,7 @@ impl<'a> Copier<'a> {
             // Where it is, seen from the manifest.
             return self.copy_matches(&path.join("**/*"), self.root, self.into);
         }
-        if path.exists() {
+        if is_there(&path)? {
             return self.copy_file(&path, &self.into.join(relative(pattern)?));
         }
         if glob::Pattern::escape(pattern) == pattern {
@@ -96,7 +96,7 @@ impl<'a> Copier<'a> {
             .join(relative(destination.trim_start_matches('/'))?);
         if path.is_dir() {
             self.copy_matches(&path.join("**/*"), &path, &into)
-        } else if !path.exists() {
+        } else if !is_there(&path)? {
             Err(format!("file or directory {source:?} does not exist"))
         } else if destination.ends_with(['/', '.']) {
             Err(format!(
@@ -161,6 +161,11 @@ impl<'a> Copier<'a> {
             )
         })
     }
+}
+
+fn is_there(path: &Path) -> Result<bool, String> {
+    path.try_exists()
+        .map_err(|error| format!("cannot look for {}: {error}", path.display()))
 }
 
 fn make_directory(path: &Path) -> Result<(), String> {

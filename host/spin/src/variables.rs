@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -148,10 +149,15 @@ impl Providers {
             .into_iter()
             .filter(|(name, _)| name.starts_with(PREFIX))
             .collect();
-        let dotenv = match dotenv.map(fs::read_to_string) {
-            Some(Ok(text)) => parse_dotenv(&text).map_err(Error::Provider)?,
+        let dotenv = match dotenv.map(|path| (path, fs::read_to_string(path))) {
+            Some((_, Ok(text))) => parse_dotenv(&text).map_err(Error::Provider)?,
             // Most have none.
-            Some(Err(_)) | None => HashMap::new(),
+            None => HashMap::new(),
+            Some((_, Err(error))) if error.kind() == io::ErrorKind::NotFound => HashMap::new(),
+            Some((path, Err(error))) => {
+                let message = format!("failed to read {}: {error}", path.display());
+                return Err(Error::Provider(message));
+            }
         };
         Ok(Self {
             set,

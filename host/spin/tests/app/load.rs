@@ -384,7 +384,11 @@ fn what_cannot_be_loaded_is_refused() {
             "copied",
             "outside the application directory",
         ),
-        (&outside, "copied", "leads out of the component's files"),
+        (
+            outside.as_str(),
+            "copied",
+            "leads out of the component's files",
+        ),
         (
             "files = [\"a\"]",
             "direct",

@@ -115,7 +115,11 @@ fn what_is_unknown_is_passed_over_unless_it_must_be_understood() {
             "does not support: middleware",
         ),
         ("/spin_lock_version", json!(2), "invalid version 2"),
-        ("/components/0/files/1/inline", json!("?"), "Invalid symbol"),
+        (
+            "/components/0/files/1/inline",
+            json!("????"),
+            "Invalid symbol",
+        ),
         ("/components/0/id", Value::Null, "invalid type: null"),
     ] {
         let mut app = spins();

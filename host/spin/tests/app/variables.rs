@@ -1,6 +1,7 @@
 //! Who gives variables their values, and what components see of them.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::json;
 use tensorgate_spin::lock::LockedApp;
@@ -43,14 +44,22 @@ fn the_first_who_has_a_value_gives_it() {
         "# a comment\nSPIN_VARIABLE_PLAIN='from dotenv'\nSPIN_VARIABLE_NEEDED=secret\nOTHER=1\n",
     )
     .unwrap();
-    let set = &["plain=from hand"][..];
-    let env = &[("SPIN_VARIABLE_PLAIN", "from env")][..];
-    for (set, env, dotenv, plain) in [
-        (set, env, Some(dotenv.as_path()), "<from hand>"),
-        (&[], env, Some(&dotenv), "<from env>"),
-        (&[], &[], Some(&dotenv), "<from dotenv>"),
+    /// What was set by hand, the environment, `.env`, and the value that comes of it.
+    type Case<'a> = (
+        &'a [&'a str],
+        &'a [(&'a str, &'a str)],
+        Option<&'a Path>,
+        &'a str,
+    );
+    let env = &[("SPIN_VARIABLE_PLAIN", "from env")];
+    let file = Some(dotenv.as_path());
+    let cases: [Case<'_>; 4] = [
+        (&["plain=from hand"], env, file, "<from hand>"),
+        (&[], env, file, "<from env>"),
+        (&[], &[], file, "<from dotenv>"),
         (&["needed=x"], &[], None, "<from default>"),
-    ] {
+    ];
+    for (set, env, dotenv, plain) in cases {
         let providers = Providers::new(&settings(set), environment(env), dotenv).unwrap();
         let variables = Variables::resolve(&app(), &providers).unwrap();
         assert_eq!(variables.get("edge", "mixed").unwrap(), plain);
@@ -85,14 +94,14 @@ fn values_are_set_by_hand_in_four_ways() {
         let error = setting.parse::<Setting>().unwrap_err();
         assert!(error.contains(words), "{setting}: {error}");
     }
-    let broken = write("broken.json", r#"{ "needed": 17 }"#);
+    let broken = write("broken.json", r#"{ "needed": 987654321 }"#);
     for (setting, words) in [
         ("needed=@/not/there".to_owned(), "failed to read /not/there"),
         (format!("@{broken}"), "expected a table of strings"),
     ] {
         let error = Providers::new(&settings(&[&setting]), [], None).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
-        assert!(!error.to_string().contains("17"), "{error}");
+        assert!(!error.to_string().contains("987654321"), "{error}");
     }
 }
 

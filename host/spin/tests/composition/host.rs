@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
-use wasmtime_wasi::{DirPerms, FilePerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
@@ -148,7 +148,7 @@ where
     key_value::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).unwrap();
     let wasi = WasiCtx::builder()
         .env("NAME", "value")
-        .preopened_dir(directory.path(), "/", DirPerms::READ, FilePerms::READ)
+        .preopened_dir(directory.path(), "/", FsPerms::ReadOnly)
         .unwrap()
         .inherit_network()
         .build();

@@ -1,5 +1,7 @@
 //! Components composed as Spin composes them, and run under wasmtime.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod host;
 
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ use std::path::Path;
 use tensorgate_spin::manifest::{Problem, validate};
 
 mod bad;
+mod bad_components;
 
 /// A small good manifest; cases put something in its place.
 const GOOD: &str = r#"spin_manifest_version = 2
@@ -37,7 +38,7 @@ fn told(problems: &[Problem]) -> String {
 #[test]
 fn every_kind_of_bad_manifest_is_refused() {
     let mut wrong = Vec::new();
-    for case in bad::CASES {
+    for case in bad::CASES.iter().chain(bad_components::CASES) {
         let text = case.manifest();
         let problems = validate(&text);
         let fits = problems
