@@ -44,3 +44,12 @@ persistentVolumeClaim:
 {{- define "tensorgate.makesClaim" -}}
 {{- with .Values.models }}{{ if not (or .volume .initContainers .claim.existing) }}{{ .claim.create }}{{ end }}{{ end }}
 {{- end }}
+
+{{- /* The value of a flag. Numbers are floats to templates, and 1000000 would become 1e+06. */ -}}
+{{- define "tensorgate.flag" -}}
+{{- $name := index . 0 }}{{ $value := index . 1 }}
+{{- if has $name (list "port" "rest_api_port" "model_config_file" "model_config_file_poll_wait_seconds" "cache_dir" "drain_delay_seconds" "drain_seconds" "enable_grpc_healthcheck_service") }}
+{{- fail (printf "flags.%s: the chart sets --%s itself; values.yaml says what it is made of" $name $name) }}
+{{- end }}
+{{- if and (kindIs "float64" $value) (eq (floor $value) $value) }}{{ int64 $value }}{{ else }}{{ toString $value }}{{ end }}
+{{- end }}
