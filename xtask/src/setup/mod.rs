@@ -1,10 +1,11 @@
 //! What a fresh machine lacks: the WebAssembly target, a Python with TensorFlow (which brings
-//! libtensorflow), what makes components of other languages, and the models.
+//! libtensorflow), what makes components of other languages, the models, and haproxy for the tests.
 //!
 //! Every part looks first whether it is there. Nothing outside the checkout is touched, but for
 //! the target, which rustup keeps with the toolchain.
 
 mod component_tools;
+mod haproxy;
 mod python;
 
 use std::process::Command;
@@ -30,6 +31,7 @@ pub(crate) fn everything(repo: &Repo) -> Result<Python> {
         examples::export(repo, &python, example)?;
     }
     test_models(repo, &python)?;
+    haproxy::haproxy(repo)?;
     Ok(python)
 }
 
