@@ -53,13 +53,13 @@ pub(crate) fn error_out(error: &Error) -> wit::Error {
     }
 }
 
-pub(crate) fn model_spec(spec: &ModelSpec) -> wit::ModelSpecParam<'_> {
-    wit::ModelSpecParam {
+pub(crate) fn model_spec(spec: &ModelSpec) -> wit::ModelSpec<'_> {
+    wit::ModelSpec {
         name: &spec.name,
         version: match &spec.version {
-            VersionChoice::Latest => wit::VersionChoiceParam::Latest,
-            VersionChoice::Specific(version) => wit::VersionChoiceParam::Specific(*version),
-            VersionChoice::Label(label) => wit::VersionChoiceParam::Label(label),
+            VersionChoice::Latest => wit::VersionChoice::Latest,
+            VersionChoice::Specific(version) => wit::VersionChoice::Specific(*version),
+            VersionChoice::Label(label) => wit::VersionChoice::Label(label),
         },
     }
 }
@@ -77,7 +77,7 @@ pub(crate) fn version_status(status: VersionStatus) -> ModelVersionStatus {
     }
 }
 
-fn tensor_info(info: wit::TensorInfoResult) -> (String, TensorInfo) {
+fn tensor_info(info: wit::TensorInfo) -> (String, TensorInfo) {
     let tensor = TensorInfo {
         // Graph names stay with the host.
         tensor_name: String::new(),
@@ -88,7 +88,7 @@ fn tensor_info(info: wit::TensorInfoResult) -> (String, TensorInfo) {
     (info.name, tensor)
 }
 
-pub(crate) fn signature(signature: wit::SignatureResult) -> (Signature, ShapeCheck) {
+pub(crate) fn signature(signature: wit::Signature) -> (Signature, ShapeCheck) {
     let shapes = if signature.strict_shapes {
         ShapeCheck::Strict
     } else {

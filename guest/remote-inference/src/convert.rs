@@ -7,7 +7,8 @@ use tensorgate_types::{
     StringData, TensorInfo, VersionChoice,
 };
 
-use crate::bindings::exports::tensorgate::serving::{edge, inference};
+use crate::bindings::exports::tensorgate::edge::models as edge;
+use crate::bindings::exports::tensorgate::serving::inference;
 use crate::bindings::tensorgate::serving::types as wit;
 use crate::models::Call;
 

@@ -39,12 +39,12 @@ mod bindings {
         inline: "
             package tensorgate:remote-inference;
             world component {
-                include tensorgate:serving/remote@0.1.0;
+                include tensorgate:edge/remote@0.1.0;
                 import fermyon:spin/variables@2.0.0;
                 import fermyon:spin/key-value@2.0.0;
             }
         ",
-        path: ["../../wit", "wit"],
+        path: ["../../wit", "../../wit/edge", "wit"],
         world: "tensorgate:remote-inference/component",
         generate_all,
     });

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use tensorgate_logic::Reply;
 use tensorgate_types::{Error, Result};
 
-use crate::bindings::exports::tensorgate::serving::{edge, inference, runs};
+use crate::bindings::exports::tensorgate::edge::models as edge;
+use crate::bindings::exports::tensorgate::serving::{inference, runs};
 use crate::bindings::tensorgate::serving::types;
 use crate::convert;
 use crate::models::{Call, Opened, Remote, Running};

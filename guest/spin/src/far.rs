@@ -4,7 +4,7 @@ use tensorgate_logic::Reply;
 use tensorgate_logic::edge::{self as logic, CoveredSignature, Far, FarCall, FarModel, FarReply};
 use tensorgate_types::{ModelSpec, ModelVersionStatus, Result, ShapeCheck, Signature};
 
-use crate::bindings::tensorgate::serving::edge;
+use crate::bindings::tensorgate::edge::models as edge;
 use crate::convert;
 
 /// Whoever is on the other side of the imports.

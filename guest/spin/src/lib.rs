@@ -24,8 +24,8 @@ mod packed;
 #[cfg(target_arch = "wasm32")]
 mod bindings {
     wit_bindgen::generate!({
-        world: "edge-shell",
-        path: "../../wit",
+        world: "tensorgate:edge/shell",
+        path: ["../../wit", "../../wit/edge"],
         ownership: Borrowing { duplicate_if_necessary: true },
         generate_all,
     });
