@@ -102,19 +102,30 @@ impl Server {
     /// # Panics
     /// When it does not come so far.
     pub fn spawn(command: &mut Command) -> Self {
-        let mut server = Self::spawn_without_ports(command);
-        let found = server.stderr.find(|line| {
+        Self::spawn_without_ports(command).until_open()
+    }
+
+    /// As [`spawn`](Self::spawn), on these ports, which are the test's own.
+    ///
+    /// # Panics
+    /// When it does not come so far.
+    pub fn spawn_at(command: &mut Command, grpc: u16, rest: u16) -> Self {
+        Self::launch(command, &grpc.to_string(), &rest.to_string()).until_open()
+    }
+
+    fn until_open(mut self) -> Self {
+        let found = self.stderr.find(|line| {
             let port = |mark: &str| line.split_once(mark)?.1.split(' ').next()?.parse().ok();
             if let Some(port) = port("Running gRPC ModelServer at 0.0.0.0:") {
-                server.grpc = Some(port);
+                self.grpc = Some(port);
             }
             port("Exporting HTTP/REST API at:localhost:")
         });
         match found {
-            Some(port) => server.rest = port,
-            None => panic!("the server opened no HTTP port; it said:\n{}", server.log()),
+            Some(port) => self.rest = port,
+            None => panic!("the server opened no HTTP port; it said:\n{}", self.log()),
         }
-        server
+        self
     }
 
     /// As [`spawn`](Self::spawn), but returns at once, while nothing is open.
@@ -122,8 +133,12 @@ impl Server {
     /// # Panics
     /// When it cannot be run.
     pub fn spawn_without_ports(command: &mut Command) -> Self {
+        Self::launch(command, "auto", "auto")
+    }
+
+    fn launch(command: &mut Command, grpc: &str, rest: &str) -> Self {
         let mut child = command
-            .args(["--port=auto", "--rest_api_port=auto"])
+            .args([format!("--port={grpc}"), format!("--rest_api_port={rest}")])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

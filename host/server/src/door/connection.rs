@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderValue, Version, header};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -104,17 +105,49 @@ pub(super) struct Accepted {
     pub(super) is_unix: bool,
 }
 
-/// Serves a connection to its end. `stopped` changes when the server begins to end.
+/// How long a port goes on. It only ever moves on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Life {
+    Open,
+    /// Everything is taken and answered, and answers over HTTP/1 ask for another connection: the
+    /// client's next request may then go to another server, and none meets a connection that is
+    /// just being closed. HTTP/2 needs no such care: its end tells which requests were taken.
+    Leaving,
+    /// Connections end with what runs on them.
+    Ending,
+}
+
+/// Follows the life of the port.
+#[derive(Debug, Clone)]
+pub(super) struct Stopped(watch::Receiver<Life>);
+
+impl Stopped {
+    pub(super) fn new(life: watch::Receiver<Life>) -> Self {
+        Self(life)
+    }
+
+    /// Returns when the server begins to end.
+    pub(super) async fn ending(&mut self) {
+        // An error: the port is gone, which is an end, too.
+        let _ = self.0.wait_for(|life| *life == Life::Ending).await;
+    }
+
+    fn is_leaving(&self) -> bool {
+        *self.0.borrow() >= Life::Leaving
+    }
+}
+
+/// Serves a connection to its end.
 pub(super) async fn serve(
     accepted: Accepted,
     service: TowerToHyperService<Router>,
     how: &Connections,
-    mut stopped: watch::Receiver<()>,
+    mut stopped: Stopped,
 ) {
     let begin = tokio::time::timeout(how.idle, begin(accepted, how.tls.as_ref()));
     let begun = tokio::select! {
         begun = begin => begun,
-        _ = stopped.changed() => return,
+        () = stopped.ending() => return,
     };
     let (stream, speaks_http2) = match begun {
         Ok(Ok(begun)) => begun,
@@ -130,6 +163,7 @@ pub(super) async fn serve(
     let service = Counted {
         service,
         activity: Arc::clone(&activity),
+        stopped: stopped.clone(),
     };
     let builder = how.builder(speaks_http2);
     let mut connection = pin!(builder.serve_connection(stream, service));
@@ -139,7 +173,7 @@ pub(super) async fn serve(
         grace = async {
             tokio::select! {
                 grace = end.as_mut() => grace,
-                _ = stopped.changed() => None,
+                () = stopped.ending() => None,
             }
         } => {
             connection.as_mut().graceful_shutdown();
@@ -342,10 +376,11 @@ impl Drop for Running {
     }
 }
 
-/// Counts the requests that run on a connection.
+/// Counts the requests that run on a connection, and says when it is the last one.
 struct Counted {
     service: TowerToHyperService<Router>,
     activity: Arc<Activity>,
+    stopped: Stopped,
 }
 
 impl Service<http::Request<Incoming>> for Counted {
@@ -355,11 +390,17 @@ impl Service<http::Request<Incoming>> for Counted {
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         let running = Running::new(&self.activity);
+        let stopped = self.stopped.clone();
+        let is_http1 = request.version() < Version::HTTP_2;
         let answer = self.service.call(request);
         Box::pin(async move {
-            let answer = answer.await;
+            let mut answer = answer.await?;
             drop(running);
-            answer
+            if is_http1 && stopped.is_leaving() {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok(answer)
         })
     }
 }

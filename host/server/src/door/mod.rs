@@ -117,7 +117,10 @@ enum Stage {
     /// Nobody is behind the door yet.
     Starting,
     Open,
-    /// What runs may end; the server says that it is not ready.
+    /// The server says that it is not ready, so that load balancers look elsewhere, and still
+    /// answers those that have not heard of it.
+    Leaving,
+    /// What runs may end; nothing new is accepted.
     Draining,
     /// What still runs is answered at once.
     Cut,
@@ -174,7 +177,12 @@ impl<H: Handler> Door<H> {
         &self.budget
     }
 
-    /// From now on the server says that it is not ready.
+    /// From now on the server says that it is not ready, and answers as before.
+    pub(crate) fn leave(&self) {
+        self.enter(Stage::Leaving);
+    }
+
+    /// The server ends: what outlives requests is ended, too.
     pub(crate) fn drain(&self) {
         self.enter(Stage::Draining);
     }
@@ -222,7 +230,7 @@ impl<H: Handler> Door<H> {
     }
 
     fn why_not_ready(&self) -> Option<String> {
-        if self.is_draining() {
+        if *self.stage.borrow() >= Stage::Leaving {
             return Some("the server is shutting down".to_owned());
         }
         match self.handler.get() {
@@ -288,6 +296,8 @@ impl<H> std::fmt::Debug for Door<H> {
     }
 }
 
+#[cfg(test)]
+mod leaving_tests;
 #[cfg(test)]
 mod standard_tests;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Listening: TCP ports and UNIX sockets, and their end.
 //!
-//! **Ordering:** on shutdown, first nobody is accepted any more, then idle connections are closed
+//! **Ordering:** where there is time to leave, answers first ask their clients to come back by another
+//! connection. On shutdown, first nobody is accepted any more, then idle connections are closed
 //! and the others told to close after their answer, then the time limit counts.
 
 use std::io::{self, ErrorKind::AddrInUse, ErrorKind::PermissionDenied};
@@ -16,7 +17,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use super::connection::{self, Accepted, Connections};
+use super::connection::{self, Accepted, Connections, Life, Stopped};
 use super::socket_file::SocketFile;
 
 /// How many connections there may be on one port. More wait in the kernel's queue: each costs a
@@ -83,10 +84,11 @@ impl Listener {
 
     /// Serves connections from now on.
     pub(crate) fn serve(self, routes: Router, how: Arc<Connections>) -> Listening {
-        let (stop, stopped) = watch::channel(());
+        let (life, stopped) = watch::channel(Life::Open);
+        let stopped = Stopped::new(stopped);
         let accepting = tokio::spawn(accept(self.listener, routes, how, stopped));
         Listening {
-            stop,
+            life,
             accepting,
             file: self.file,
         }
@@ -96,23 +98,28 @@ impl Listener {
 /// A port that is served.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    stop: watch::Sender<()>,
+    life: watch::Sender<Life>,
     accepting: JoinHandle<()>,
     /// Removes the file when the server has ended, however that came.
     file: Option<SocketFile>,
 }
 
 impl Listening {
+    /// Goes on as before, and asks clients over HTTP/1 to come back by another connection.
+    pub(crate) fn leave(&self) {
+        self.life.send_replace(Life::Leaving);
+    }
+
     /// Stops accepting, and waits until the requests that run are answered. Put a time limit
     /// round it; what still runs then ends with the process.
     pub(crate) async fn shut_down(self) {
         // The next server may take its place while this one still answers.
         drop(self.file);
-        self.stop.send_replace(());
+        self.life.send_replace(Life::Ending);
         // It ends at once; an error is a panic of its own.
         let _ = self.accepting.await;
         // Every connection holds a receiver.
-        self.stop.closed().await;
+        self.life.closed().await;
     }
 }
 
@@ -133,12 +140,7 @@ fn bind_to(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-async fn accept(
-    listener: Kind,
-    routes: Router,
-    how: Arc<Connections>,
-    mut stopped: watch::Receiver<()>,
-) {
+async fn accept(listener: Kind, routes: Router, how: Arc<Connections>, mut stopped: Stopped) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let service = TowerToHyperService::new(routes);
     loop {
@@ -148,7 +150,7 @@ async fn accept(
         };
         let (slot, accepted) = tokio::select! {
             next = next => next,
-            _ = stopped.changed() => return,
+            () = stopped.ending() => return,
         };
         let accepted = match accepted {
             Ok(accepted) => accepted,

@@ -193,6 +193,10 @@ async fn before_it_opens_everything_is_unavailable() {
     assert_eq!(send(&door, get_path("/health/ready")).await.status(), 503);
     door.open(Echo::default());
     assert_eq!(send(&door, get_path("/health/ready")).await.status(), 200);
+    door.leave();
+    assert_eq!(send(&door, get_path("/health/ready")).await.status(), 503);
+    assert_eq!(send(&door, get_path("/health/live")).await.status(), 200);
+    assert_eq!(send(&door, post("/v1/x", "")).await.status(), 200);
     door.drain();
     assert_eq!(send(&door, get_path("/health/ready")).await.status(), 503);
 }

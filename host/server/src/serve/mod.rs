@@ -3,7 +3,7 @@
 //! ```text
 //! flags --> ports (tensorgate serve) --> 503 until the component is there
 //!      \--> libtensorflow --> loads of models --\
-//!      \--> gateway component ------------------> ready --> signal --> drain
+//!      \--> gateway component ------------------> ready --> signal --> leave --> drain
 //! ```
 //!
 //! **Ordering:** under the name of the original, ports come after the first loads.
@@ -149,6 +149,10 @@ async fn serve(
     };
     tokio::select! {
         end = going => end?,
+        () = signals.wait() => {}
+    }
+    tokio::select! {
+        () = ports.leave(options.drain_delay, &door) => {}
         () = signals.wait() => {}
     }
     tracing::info!("Shutting down: running requests have {:?}", options.drain);

@@ -152,6 +152,20 @@ impl Ports {
         tracing::info!("Exporting HTTP/REST API at:localhost:{port} ...");
     }
 
+    /// Says that the server is not ready any more, and goes on for `delay`: whoever sends requests
+    /// here learns of it only at its next look.
+    pub(super) async fn leave<H: Handler>(&self, delay: Duration, door: &Door<H>) {
+        if delay.is_zero() {
+            return;
+        }
+        tracing::info!("Not ready any more, and closing in {delay:?}");
+        door.leave();
+        for port in &self.open {
+            port.leave();
+        }
+        tokio::time::sleep(delay).await;
+    }
+
     /// Says that the server is not ready any more, closes all ports at the same time, and waits
     /// until what runs is answered. What still runs at the `limit` is answered with an error.
     pub(super) async fn shut_down<H: Handler>(self, limit: Duration, door: &Door<H>) {

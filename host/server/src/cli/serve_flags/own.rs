@@ -212,6 +212,14 @@ pub(crate) const OWN: &[Row] = &[
          shapes of the signature; `*` for all. TensorFlow Serving never checks either.",
     ),
     acts(
+        "drain_delay_seconds",
+        "0",
+        Value::Int32(|o, v| o.drain_delay = Duration::from_secs(u64::try_from(v).unwrap_or(0))),
+        "How long after SIGTERM or SIGINT requests are still taken as before, while \
+         /health/ready says 503 and answers over HTTP/1 ask clients to connect anew; \
+         drain_seconds begin after it.",
+    ),
+    acts(
         "drain_seconds",
         "10",
         Value::Int32(|o, v| o.drain = Duration::from_secs(u64::try_from(v).unwrap_or(0))),
