@@ -13,6 +13,7 @@ pub mod models;
 pub mod mutate;
 pub mod over;
 pub mod python;
+pub mod relay;
 pub mod server;
 mod stderr;
 

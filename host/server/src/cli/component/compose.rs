@@ -17,8 +17,8 @@ use super::told::{self, Failed, Given};
 
 #[derive(Debug, Default)]
 struct Options {
-    /// Files, and whether they may use what the host gives.
-    with: Vec<(PathBuf, bool)>,
+    /// Files, and what they may use of what the host gives.
+    with: Vec<(PathBuf, Inherit)>,
     output: Option<PathBuf>,
     help: bool,
 }
@@ -27,7 +27,7 @@ const FLAGS: &[Flag<Options>] = &[
     Flag {
         name: "with",
         default: "",
-        value: Value::Text(|o, v| o.with.push((v.into(), true))),
+        value: Value::Text(|o, v| o.with.push((v.into(), Inherit::All))),
         acts: true,
         help: "A component that exports what the first one imports; several times for several. It \
                may use what the host gives the whole.",
@@ -35,10 +35,18 @@ const FLAGS: &[Flag<Options>] = &[
     Flag {
         name: "with_denied",
         default: "",
-        value: Value::Text(|o, v| o.with.push((v.into(), false))),
+        value: Value::Text(|o, v| o.with.push((v.into(), Inherit::default()))),
         acts: true,
         help: "The same for one that may use nothing of the host: no network, variables, \
                key-value stores, environment or files.",
+    },
+    Flag {
+        name: "with_wasi",
+        default: "",
+        value: Value::Text(|o, v| o.with.push((v.into(), wasi()))),
+        acts: true,
+        help: "The same for one that may use what every host of WASI has: network, environment and \
+               files, but neither variables nor key-value stores, which only Spin has.",
     },
     Flag {
         name: "output",
@@ -49,6 +57,12 @@ const FLAGS: &[Flag<Options>] = &[
     },
     told::help(|options: &mut Options, help| options.help = help),
 ];
+
+/// Of what a dependency can inherit, what hosts have that are not Spin.
+fn wasi() -> Inherit {
+    let of_wasi = ["allowed_outbound_hosts", "environment", "files"];
+    Inherit::Some(of_wasi.map(str::to_owned).to_vec())
+}
 
 const USAGE: &str =
     "tensorgate component compose <file.wasm> --with=<other.wasm> --output=<out.wasm>";
@@ -93,15 +107,11 @@ fn compose(options: &Options, rest: &[String]) -> Result<(), Failed> {
     let plugs = options
         .with
         .iter()
-        .map(|(path, trusted)| {
+        .map(|(path, inherit)| {
             Ok(Plug {
                 name: path.display().to_string(),
                 bytes: read(path)?,
-                inherit: if *trusted {
-                    Inherit::All
-                } else {
-                    Inherit::default()
-                },
+                inherit: inherit.clone(),
             })
         })
         .collect::<Result<Vec<_>, Failed>>()?;
