@@ -7,6 +7,7 @@
 //! What is run is what lies in the target directory: `cargo xtask test` builds it (and exports
 //! the models) before it runs the suites; by hand, `cargo build -p tensorgate-server` does.
 
+pub mod app;
 pub mod grpc;
 pub mod http;
 pub mod models;

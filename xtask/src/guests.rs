@@ -26,6 +26,7 @@ pub(crate) const TEST_PROGRAMS: &[&str] = &[
     "tensorgate-test-composed",
     "tensorgate-test-programs",
     "tensorgate-test-processors",
+    "tensorgate-spin-programs",
 ];
 
 /// Where guests are built: apart from the host, so that neither waits for the other's lock, and

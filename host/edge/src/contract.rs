@@ -10,6 +10,7 @@
 //!
 //! **Invariant:** types only. What they mean is `convert`'s affair.
 
+pub(crate) mod edge;
 pub(crate) mod management;
 pub(crate) mod processor;
 pub(crate) mod transfer;

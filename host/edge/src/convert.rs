@@ -9,8 +9,8 @@
 use bytes::Bytes;
 use tensorgate_types::processing::{MAX_RANK, check_tensor_count, of_input};
 use tensorgate_types::{
-    DType, Error, InputView, ModelSpec, Place, Result, StringData, Tensor, VersionChoice, copy,
-    element_count,
+    Counter, DType, Error, InputView, ModelSpec, Place, Result, StringData, Tensor, VersionChoice,
+    copy, element_count,
 };
 use wasmtime::component::{WasmList, WasmStr};
 use wasmtime::{StoreContext, StoreContextMut};
@@ -213,45 +213,24 @@ impl<'a> Guest<'a> {
 
     /// What a tensor says of itself.
     fn head(&self, dtype: u32, shape: &WasmList<i64>) -> Result<Head> {
-        let dtype = DType::from_number(dtype);
-        if !dtype.is_servable() {
-            return Err(Error::invalid_argument(format!(
-                "a tensor cannot be of type {dtype}"
-            )));
-        }
         if shape.len() > MAX_RANK {
             return Err(Error::invalid_argument(format!(
                 "a tensor has at most {MAX_RANK} dimensions, got {}",
                 shape.len()
             )));
         }
-        let shape = shape.as_le_slice(&self.store).to_vec();
-        let count = element_count(&shape)?;
-        Ok(Head {
-            dtype,
-            shape,
-            count,
-        })
+        Head::new(dtype, shape.as_le_slice(&self.store).to_vec())
     }
 
     /// Elements whose number has been checked.
     fn fixed(&self, head: Head, data: &WasmList<u8>, place: Option<Place>) -> Result<Tensor> {
-        let mut place = place.unwrap_or_else(|| Place::new(data.len()));
         let bytes = data.as_le_slice(&self.store);
-        copy(bytes, &mut place, &self.counters().bytes_from_guests);
-        Tensor::fixed(head.dtype, head.shape, place.into_elements())
+        head.fixed(bytes, place, &self.counters().bytes_from_guests)
     }
 
     fn strings(&self, head: Head, strings: &StringDataIn) -> Result<Tensor> {
         let offsets = strings.offsets.as_le_slice(&self.store);
-        head.check_strings()?;
-        if offsets.len().saturating_sub(1) != head.count {
-            return Err(Error::invalid_argument(format!(
-                "{} strings need one offset more than that, got {}",
-                head.count,
-                offsets.len()
-            )));
-        }
+        head.check_offsets(offsets.len())?;
         let strings = StringData::new(offsets.to_vec(), self.bytes(&strings.bytes))?;
         Tensor::strings(head.shape, strings)
     }
@@ -305,7 +284,7 @@ impl Data<'_> {
 }
 
 /// What a tensor says of itself, so far as that can be right.
-struct Head {
+pub(crate) struct Head {
     dtype: DType,
     shape: Vec<i64>,
     /// Elements that `shape` asks for.
@@ -313,7 +292,39 @@ struct Head {
 }
 
 impl Head {
-    fn view<'h>(&'h self, name: &'h str) -> InputView<'h> {
+    /// Of a shape that is known not to be too long.
+    pub(crate) fn new(dtype: u32, shape: Vec<i64>) -> Result<Self> {
+        let dtype = DType::from_number(dtype);
+        if !dtype.is_servable() {
+            return Err(Error::invalid_argument(format!(
+                "a tensor cannot be of type {dtype}"
+            )));
+        }
+        let count = element_count(&shape)?;
+        Ok(Self {
+            dtype,
+            shape,
+            count,
+        })
+    }
+
+    /// A tensor of elements whose number has been checked.
+    pub(crate) fn fixed(
+        self,
+        bytes: &[u8],
+        place: Option<Place>,
+        counter: &Counter,
+    ) -> Result<Tensor> {
+        let mut place = place.unwrap_or_else(|| Place::new(bytes.len()));
+        copy(bytes, &mut place, counter);
+        Tensor::fixed(self.dtype, self.shape, place.into_elements())
+    }
+
+    pub(crate) fn into_shape(self) -> Vec<i64> {
+        self.shape
+    }
+
+    pub(crate) fn view<'h>(&'h self, name: &'h str) -> InputView<'h> {
         InputView {
             name,
             dtype: self.dtype,
@@ -322,7 +333,7 @@ impl Head {
     }
 
     /// Whether the tensor is of a fixed size, and of this one.
-    fn check_bytes(&self, len: usize) -> Result<()> {
+    pub(crate) fn check_bytes(&self, len: usize) -> Result<()> {
         let Self {
             dtype,
             shape,
@@ -340,7 +351,7 @@ impl Head {
     }
 
     /// Whether the tensor is one of strings.
-    fn check_strings(&self) -> Result<()> {
+    pub(crate) fn check_strings(&self) -> Result<()> {
         match self.dtype.size() {
             None => Ok(()),
             Some(_) => Err(Error::invalid_argument(format!(
@@ -348,6 +359,18 @@ impl Head {
                 self.dtype
             ))),
         }
+    }
+
+    /// Whether the tensor is one of strings, and has as many offsets as that takes.
+    pub(crate) fn check_offsets(&self, offsets: usize) -> Result<()> {
+        self.check_strings()?;
+        if offsets.saturating_sub(1) != self.count {
+            return Err(Error::invalid_argument(format!(
+                "{} strings need one offset more than that, got {offsets}",
+                self.count
+            )));
+        }
+        Ok(())
     }
 }
 

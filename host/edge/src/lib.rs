@@ -42,6 +42,7 @@ mod management;
 mod message;
 mod meter;
 mod models;
+mod native;
 mod nn;
 mod prints;
 mod processing;
@@ -63,6 +64,9 @@ pub use error::{EdgeError, EngineError, GuestFault, LoadError, ProcessorError};
 pub use gateway::Gateway;
 pub use limits::EdgeLimits;
 pub use models::{BoxFuture, Call, Models, NamedTensors, OpenModel, Work, own_places};
+pub use native::{
+    Native, NativeLimits, NativeModels, NativeView, link_models, link_no_processor,
+};
 pub use processor::{
     Component, Processor, ProcessorOptions, ProcessorStats, Processors, Rights, Survey, Usage,
 };
@@ -76,4 +80,5 @@ pub use stats::EdgeStats;
 pub use tensorgate_types::{
     LogKind, LoggingConfig, ModelConfig, ModelVersionPolicy as VersionPolicy, Settings,
 };
+pub use ticker::{Running, Ticker};
 pub use wasi::{Directory, Grants};

@@ -45,7 +45,7 @@ impl HeldModel {
     }
 
     /// Without what stands before it.
-    fn bare(model: Arc<dyn OpenModel>) -> Self {
+    pub(crate) fn bare(model: Arc<dyn OpenModel>) -> Self {
         Self {
             processor: None,
             model,

@@ -25,6 +25,7 @@ pub(crate) const MAX_RESOURCES: usize = 256;
 const MAX_TABLE_ELEMENTS: usize = crate::engine::TABLE_ELEMENTS;
 
 /// A model that a component holds: what a handle of the WIT resource `model` stands for.
+#[derive(Clone)]
 pub(crate) struct HeldModel {
     pub(crate) model: Arc<dyn OpenModel>,
     /// What stood before this version when it was opened.

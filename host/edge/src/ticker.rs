@@ -19,8 +19,9 @@ use std::time::Duration;
 /// Ticks without work after which the thread rests.
 const IDLE_TICKS: u32 = 250;
 
+/// The thread. It ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Ticker {
+pub struct Ticker {
     shared: Arc<Shared>,
     thread: Thread,
     handle: Option<JoinHandle<()>>,
@@ -35,11 +36,14 @@ struct Shared {
 
 /// Something runs, for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Running<'a>(&'a Shared);
+pub struct Running<'a>(&'a Shared);
 
 impl Ticker {
     /// Starts the thread, which calls `tick` each `period` while something runs.
-    pub(crate) fn spawn(period: Duration, tick: impl Fn() + Send + 'static) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn spawn(period: Duration, tick: impl Fn() + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let handle = thread::Builder::new()
             .name("tensorgate-tick".to_owned())
@@ -55,7 +59,8 @@ impl Ticker {
     }
 
     /// Says that something runs.
-    pub(crate) fn run(&self) -> Running<'_> {
+    #[must_use]
+    pub fn run(&self) -> Running<'_> {
         self.shared.running.fetch_add(1, Ordering::SeqCst);
         if self.shared.resting.load(Ordering::SeqCst) {
             self.thread.unpark();

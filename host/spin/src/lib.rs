@@ -14,5 +14,6 @@ pub mod lock;
 pub mod manifest;
 pub mod names;
 pub mod routes;
+pub mod run;
 pub mod template;
 pub mod variables;

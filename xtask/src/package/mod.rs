@@ -5,6 +5,7 @@
 //! how to put it beside.
 
 mod check;
+mod plugin;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -59,6 +60,8 @@ fn pack(repo: &Repo, profile: Profile) -> Result<PathBuf> {
     strip(&binary);
     std::os::unix::fs::symlink("tensorgate", top.join("bin/tensorflow_model_server"))
         .context("cannot make the link tensorflow_model_server")?;
+    std::os::unix::fs::symlink("tensorgate", top.join("bin/trigger-tensorgate"))
+        .context("cannot make the link trigger-tensorgate")?;
     for file in ["LICENSE", "README.md", "CHANGELOG.md", "ARCHITECTURE.md"] {
         copy(&repo.root().join(file), &top.join(file))?;
     }
@@ -72,6 +75,7 @@ fn pack(repo: &Repo, profile: Profile) -> Result<PathBuf> {
     write(&top.join("share/systemd/tensorgate.service"), UNIT)?;
     write(&top.join("BUILD.txt"), &build_facts(&binary)?)?;
 
+    plugin::pack(&packages, &binary)?;
     let tarball = packages.join(format!("{name}.tar.gz"));
     process::run(
         Command::new("tar")

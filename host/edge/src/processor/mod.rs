@@ -33,6 +33,7 @@ pub use usage::{ProcessorStats, Usage};
 
 pub(crate) use pipeline::{Answer, Context, Payload, Pipeline, Step};
 pub(crate) use runs::Mirrors;
+pub(crate) use threads::{Task, task};
 
 use crate::engine::EdgeEngine;
 use crate::{EdgeLimits, EngineError, inference, nn};

@@ -53,7 +53,7 @@ impl Threads {
 }
 
 /// Begins `work` beside what goes on here, wrapped up by `wrap` for the way.
-pub(super) fn task<T, F>(work: F, wrap: impl FnOnce(Work) -> Work) -> Task<T>
+pub(crate) fn task<T, F>(work: F, wrap: impl FnOnce(Work) -> Work) -> Task<T>
 where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
@@ -98,7 +98,7 @@ fn give_way(nice: u8) {
 }
 
 /// Work whose end somebody waits for. Dropping this ends it.
-pub(super) struct Task<T> {
+pub(crate) struct Task<T> {
     work: JoinHandle<()>,
     result: oneshot::Receiver<T>,
 }

@@ -16,6 +16,7 @@ mod new;
 mod serve;
 mod serve_flags;
 mod status;
+mod up;
 mod usage;
 mod worker;
 
@@ -39,6 +40,7 @@ every request inside a WebAssembly sandbox.
 usage: tensorgate <command> [--flag=value ...]
 
   serve      serve models; takes the flags of tensorflow_model_server
+  up         run a Spin app, with models in the same process
   inspect    print what a SavedModel takes and gives
   new        make a new processor: a project in Rust, JavaScript or Python
   component  build, test, push, list and roll back processors
@@ -49,7 +51,8 @@ usage: tensorgate <command> [--flag=value ...]
   tensorgate serve --model_name=half_plus_two --model_base_path=/models/half_plus_two
   tensorgate inspect /models/half_plus_two
 
-Under the name tensorflow_model_server the program behaves as that one does.
+Under the name tensorflow_model_server the program behaves as that one does, and under the name
+trigger-tensorgate it is a plugin of Spin's.
 ";
 
 /// Runs the command that `args` (with the program's name in front) ask for.
@@ -66,12 +69,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if Path::new(&program).file_name() == Some(ORIGINAL.as_ref()) {
         return serve::as_model_server(&program.to_string_lossy(), &rest);
     }
+    if Path::new(&program).file_name() == Some(up::TRIGGER.as_ref()) {
+        return up::run_trigger(&rest);
+    }
     let Some((command, rest)) = rest.split_first() else {
         print_error(HELP);
         return ExitCode::from(MISUSED);
     };
     match command.as_str() {
         "serve" => serve::as_tensorgate(rest),
+        "up" => up::run(rest),
+        "trigger" => up::run_trigger(rest),
         "inspect" => inspect::run(rest),
         "status" => status::run(rest),
         "new" => new::run(rest),
@@ -84,6 +92,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         "help" | "--help" | "-h" => match rest.first().map(String::as_str) {
             Some("serve") => serve::as_tensorgate(&["--help".to_owned()]),
+            Some("up") => up::run(&["--help".to_owned()]),
             Some("inspect") => inspect::run(&["--help".to_owned()]),
             Some("status") => status::run(&["--help".to_owned()]),
             Some("new") => new::run(&["--help".to_owned()]),
@@ -109,7 +118,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn no_command(name: &str) -> String {
     format!(
-        "no command is called {name}: there are serve, inspect, new, component, status, version, help"
+        "no command is called {name}: there are serve, up, inspect, new, component, status, version, help"
     )
 }
 

@@ -40,6 +40,8 @@ pub(super) struct House {
     reloader: Arc<Reloader<MeasuredModel>>,
     /// What the config file said at the start, where there is one.
     config_text: Option<String>,
+    /// What components may open.
+    shelf: Arc<dyn Models>,
     /// The models that flags or the config file name.
     models: Vec<String>,
     /// How long the parts took, for the line that says that the server is ready.
@@ -91,7 +93,7 @@ impl House {
         let shelf = shelf(options, &manager, &press);
         let manageable = Arc::new(Manageable::new(Arc::clone(metrics)));
         desk.open(Arc::clone(&shelf));
-        let mut services = Services::new(shelf, Arc::new(Reports));
+        let mut services = Services::new(Arc::clone(&shelf), Arc::new(Reports));
         services.request_log = Arc::new(request_logs.clone());
         services.management = Arc::clone(&manageable) as Arc<dyn Management>;
         services.settings = settings(options);
@@ -128,6 +130,7 @@ impl House {
             request_logs,
             reloader,
             config_text: text,
+            shelf,
             models: names,
             took: format!(
                 "libtensorflow {} ms, then gateway {} ms",
@@ -135,6 +138,11 @@ impl House {
                 gateway_took.as_millis()
             ),
         })
+    }
+
+    /// What components in this process may call, without the gateway.
+    pub(super) fn models(&self) -> Arc<dyn Models> {
+        Arc::clone(&self.shelf)
     }
 
     /// What the admin port does.

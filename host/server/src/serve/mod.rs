@@ -10,6 +10,7 @@
 //! **Cancellation:** a signal during the start ends it as it does later.
 
 mod house;
+mod in_process;
 mod ports;
 mod signals;
 
@@ -29,8 +30,9 @@ use crate::wiring::{
 };
 
 use house::House;
+pub(crate) use in_process::InProcess;
 use ports::Ports;
-use signals::Signals;
+pub(crate) use signals::Signals;
 
 /// How long models may take to go when all requests have ended.
 const UNLOAD: Duration = Duration::from_secs(5);
@@ -46,30 +48,37 @@ pub(crate) fn run(options: &ServeOptions, manner: Manner, ignored: &[&str]) -> R
     for flag in ignored {
         tracing::warn!("--{flag} has no effect yet");
     }
+    let (options, told) = prepare(options)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("tg-io")
+        .build()
+        .map_err(|error| Error::internal("cannot start the runtime").with_source(error))?;
+    let result = runtime.block_on(serve(&options, manner, told, started));
+    // Blocking threads may be in the middle of a scan or a load; nobody waits for them.
+    runtime.shutdown_background();
+    result
+}
+
+/// What flags and the files that they name say of the house.
+type Told = (Served, Option<Batching>, ProcessorConfig);
+
+/// Reads the files that flags name.
+fn prepare(options: &ServeOptions) -> Result<(ServeOptions, Told), Error> {
     Away::check(options)?;
     let told = with_platform(options).and_then(|options| {
         check_thread_pools(&options)?;
         let batching = Batching::new(&options)?;
         let served = served_models(&options)?;
         let processors = processor_config(&options)?;
-        Ok((options, batching, served, processors))
+        Ok((options, (served, batching, processors)))
     });
-    let (options, batching, served, processors) = told.map_err(|error| {
+    told.map_err(|error| {
         if let ServedError::Malformed { line, .. } = &error {
             tracing::error!("{line}");
         }
         Error::from(error)
-    })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("tg-io")
-        .build()
-        .map_err(|error| Error::internal("cannot start the runtime").with_source(error))?;
-    let told = (served, batching, processors);
-    let result = runtime.block_on(serve(&options, manner, told, started));
-    // Blocking threads may be in the middle of a scan or a load; nobody waits for them.
-    runtime.shutdown_background();
-    result
+    })
 }
 
 /// The version of TensorFlow's library that would be used, or why there is none.
@@ -100,7 +109,7 @@ fn admin_token(options: &ServeOptions) -> Result<Option<Token>, Error> {
 async fn serve(
     options: &ServeOptions,
     manner: Manner,
-    told: (Served, Option<Batching>, ProcessorConfig),
+    told: Told,
     started: Instant,
 ) -> Result<(), Error> {
     let mut signals = Signals::listen()?;

@@ -11,7 +11,7 @@ mod remote;
 mod test;
 mod told;
 mod watch;
-mod watched;
+pub(super) mod watched;
 
 use std::process::ExitCode;
 

@@ -18,20 +18,20 @@ const PASSED_OVER: [&str; 5] = ["target", "node_modules", "__pycache__", ".git",
 
 /// Patterns of files below a directory.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(in crate::cli) struct Watched {
     directory: PathBuf,
     patterns: Vec<Vec<String>>,
 }
 
 /// Files as they were at a time.
-pub(super) type Look = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
+pub(in crate::cli) type Look = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 
 impl Watched {
     /// The files below `directory` that fit one of the patterns.
     ///
     /// # Errors
     /// The pattern that is none.
-    pub(super) fn new<'a>(
+    pub(in crate::cli) fn new<'a>(
         directory: &Path,
         patterns: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, String> {
@@ -46,7 +46,7 @@ impl Watched {
     ///
     /// # Errors
     /// When there are too many entries. What cannot be read is not there.
-    pub(super) fn look(&self) -> Result<Look, String> {
+    pub(in crate::cli) fn look(&self) -> Result<Look, String> {
         let mut look = Look::new();
         let mut entries = 0;
         for pattern in &self.patterns {
@@ -90,7 +90,7 @@ fn inside(path: &Path, place: &Path) -> Vec<PathBuf> {
 }
 
 /// The first file that is another one, is there or is not there any more.
-pub(super) fn changed(before: &Look, now: &Look) -> Option<PathBuf> {
+pub(in crate::cli) fn changed(before: &Look, now: &Look) -> Option<PathBuf> {
     let mut found = now.iter();
     let new = found.find(|(path, state)| before.get(*path) != Some(*state));
     let new = new.map(|(path, _)| path);
