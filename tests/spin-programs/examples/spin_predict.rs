@@ -12,21 +12,21 @@ use spin_sdk::http::{IntoResponse, Request, Response};
 use spin_sdk::http_component;
 
 wit_bindgen::generate!({
-    path: "../../wit",
-    world: "edge-program",
+    path: ["../../wit", "../../wit/edge"],
+    world: "tensorgate:spin-program/edge-program",
     inline: "
         package tensorgate:spin-program;
         world edge-program {
             import tensorgate:serving/inference@0.1.0;
             import tensorgate:serving/runs@0.1.0;
-            import tensorgate:serving/edge@0.1.0;
+            import tensorgate:edge/models@0.1.0;
             import tensorgate:serving/processor@0.1.0;
         }
     ",
     generate_all,
 });
 
-use tensorgate::serving::edge::{self, Call, Model as EdgeModel, Payload};
+use tensorgate::edge::models::{self as edge, Call, Model as EdgeModel, Payload};
 use tensorgate::serving::inference::{self, Model};
 use tensorgate::serving::processor::{self, Subject};
 use tensorgate::serving::runs;

@@ -14,7 +14,7 @@ use crate::lower::{error_out, signature_out, tensors_out};
 use crate::processor::Payload;
 use crate::state::HeldModel;
 
-const INTERFACE: &str = "tensorgate:serving/edge@0.1.0";
+const INTERFACE: &str = "tensorgate:edge/models@0.1.0";
 
 pub(super) fn add_to_linker<T: NativeView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(INTERFACE)?;

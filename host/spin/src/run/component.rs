@@ -35,7 +35,7 @@ const AROUND_A_CALL: usize = 256 << 10;
 const NATIVE: [&str; 3] = [
     "tensorgate:serving/inference@",
     "tensorgate:serving/runs@",
-    "tensorgate:serving/edge@",
+    "tensorgate:edge/models@",
 ];
 
 /// What a component has to export.
