@@ -11,15 +11,17 @@ use crate::progress;
 use crate::repo::Repo;
 use crate::setup::{self, WASM_TARGET};
 
-/// Packages that are components; the host cannot run what they build. The processors of examples
-/// are components too, but plain Rust on the host, where they are tested.
+/// Packages that are components, and nothing on the host.
 pub(crate) const COMPONENTS: &[&str] = &[
     "tensorgate-deny",
     "tensorgate-gateway",
     "tensorgate-identity-processor",
-    "tensorgate-remote-inference",
-    "tensorgate-spin-shell",
 ];
+
+/// Packages that are components, and plain Rust on the host, where they are tested. The processors
+/// of examples are of this kind, too.
+pub(crate) const TESTED_COMPONENTS: &[&str] =
+    &["tensorgate-remote-inference", "tensorgate-spin-shell"];
 
 /// Programs that tests run inside the sandbox, one component per example.
 pub(crate) const TEST_PROGRAMS: &[&str] = &[
@@ -40,7 +42,8 @@ pub(crate) fn build(repo: &Repo) -> Result<()> {
     progress::step("building the WebAssembly components", || {
         // One by one, as the server's build and spin.toml do it: together, each would get the
         // union of all features, and the next build of one alone would make it anew.
-        for package in COMPONENTS.iter().copied().chain(examples::packages()) {
+        let components = COMPONENTS.iter().chain(TESTED_COMPONENTS).copied();
+        for package in components.chain(examples::packages()) {
             process::run(build_command(repo).args(["--package", package]))?;
         }
         for package in TEST_PROGRAMS {

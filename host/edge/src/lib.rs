@@ -64,9 +64,7 @@ pub use error::{EdgeError, EngineError, GuestFault, LoadError, ProcessorError};
 pub use gateway::Gateway;
 pub use limits::EdgeLimits;
 pub use models::{BoxFuture, Call, Models, NamedTensors, OpenModel, Work, own_places};
-pub use native::{
-    Native, NativeLimits, NativeModels, NativeView, link_models, link_no_processor,
-};
+pub use native::{Native, NativeLimits, NativeModels, NativeView, link_models, link_no_processor};
 pub use processor::{
     Component, Processor, ProcessorOptions, ProcessorStats, Processors, Rights, Survey, Usage,
 };

@@ -31,7 +31,13 @@ pub(super) fn pack(packages: &Path, binary: &Path) -> Result<PathBuf> {
     let tarball = packages.join(&file);
     process::run(
         Command::new("tar")
-            .args(["--create", "--gzip", "--numeric-owner", "--owner=0", "--group=0"])
+            .args([
+                "--create",
+                "--gzip",
+                "--numeric-owner",
+                "--owner=0",
+                "--group=0",
+            ])
             .arg("--directory")
             .arg(&top)
             .arg("--file")

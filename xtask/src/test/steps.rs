@@ -153,8 +153,9 @@ fn clippy_guests(repo: &Repo) -> Result<()> {
     command.args(["clippy", "--profile", "guest", "--target", WASM_TARGET]);
     command.args(["--lib", "--examples"]);
     command.arg("--target-dir").arg(guests::target(repo));
-    let components = guests::COMPONENTS.iter().chain(guests::TEST_PROGRAMS);
-    for package in components.copied().chain(examples::packages()) {
+    let components = guests::COMPONENTS.iter().chain(guests::TESTED_COMPONENTS);
+    let components = components.chain(guests::TEST_PROGRAMS).copied();
+    for package in components.chain(examples::packages()) {
         command.args(["--package", package]);
     }
     process::run(command.args(["--", "--deny", "warnings"]))

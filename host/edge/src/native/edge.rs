@@ -77,16 +77,18 @@ fn checked_ask<T: NativeView>(
             let accept = call.accept.as_ref().map(|accept| reader.string(accept));
             let accept = accept.transpose()?;
             let content_type = reader.string(content_type)?;
-            Ok(body(held, &signature, content_type).map(|content_type| Ask {
-                signature,
-                api,
-                accept,
-                outputs,
-                payload: Payload::Body {
-                    content_type,
-                    bytes: reader.bytes(bytes),
-                },
-            }))
+            Ok(
+                body(held, &signature, content_type).map(|content_type| Ask {
+                    signature,
+                    api,
+                    accept,
+                    outputs,
+                    payload: Payload::Body {
+                        content_type,
+                        bytes: reader.bytes(bytes),
+                    },
+                }),
+            )
         }
         PayloadIn::Tensors(inputs) => {
             let inputs = reader.tensors(held, &signature, inputs)?;

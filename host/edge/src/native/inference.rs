@@ -10,11 +10,11 @@ use wasmtime::component::{Linker, Resource, ResourceType, WasmStr};
 use super::read::Reader;
 use super::run::{Ask, check, run};
 use super::{Answer, NativeView, Store, wait_for};
-use crate::{Call, OpenModel};
 use crate::contract::{ModelSpecIn, NamedTensorIn, NamedTensorOut, SignatureOut, VersionStatusOut};
 use crate::lower::{error_out, signature_out, status_out, tensors_out};
 use crate::processor::Payload;
 use crate::state::HeldModel;
+use crate::{Call, OpenModel};
 
 const INTERFACE: &str = "tensorgate:serving/inference@0.1.0";
 
