@@ -11,9 +11,13 @@ wit_bindgen::generate!({
         interface grpc {
             handle: func(request: string) -> string;
         }
+        interface exchange {
+            handle: func(request: string) -> string;
+        }
         world gateway {
             export rest;
             export grpc;
+            export exchange;
         }
     ",
 });
@@ -29,6 +33,12 @@ impl exports::tensorgate::serving::rest::Guest for Other {
 }
 
 impl exports::tensorgate::serving::grpc::Guest for Other {
+    fn handle(request: String) -> String {
+        request
+    }
+}
+
+impl exports::tensorgate::serving::exchange::Guest for Other {
     fn handle(request: String) -> String {
         request
     }

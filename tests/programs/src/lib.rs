@@ -17,11 +17,28 @@ pub mod bindings {
     });
 }
 
+pub use bindings::exports::tensorgate::serving::exchange;
 pub use bindings::exports::tensorgate::serving::grpc::{Guest as GrpcGuest, Request as Call};
 pub use bindings::exports::tensorgate::serving::rest::{Guest, Request, Response};
 pub use bindings::tensorgate::serving::{
     inference, management, request_log, settings, telemetry, transfer, types,
 };
+
+/// Answers no request whose body stays outside.
+#[macro_export]
+macro_rules! no_exchange {
+    ($program:ident) => {
+        impl $crate::exchange::Guest for $program {
+            fn handle(request: $crate::exchange::Request) -> $crate::exchange::Response {
+                $crate::exchange::Response {
+                    status: 501,
+                    headers: Vec::new(),
+                    body: vec![$crate::transfer::Chunk::Bytes(request.path.into_bytes())],
+                }
+            }
+        }
+    };
+}
 
 /// Exports a program that answers over REST alone.
 #[macro_export]
@@ -34,6 +51,8 @@ macro_rules! rest_only {
                 Err($crate::refusal(&call.method))
             }
         }
+
+        $crate::no_exchange!($program);
 
         $crate::bindings::export!($program with_types_in $crate::bindings);
     };
@@ -48,6 +67,8 @@ macro_rules! grpc_only {
                 $crate::answer(200, "fine")
             }
         }
+
+        $crate::no_exchange!($program);
 
         $crate::bindings::export!($program with_types_in $crate::bindings);
     };
