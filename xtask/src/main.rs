@@ -5,6 +5,7 @@
 
 mod arguments;
 mod bench;
+mod edge;
 mod examples;
 mod guests;
 mod host;
@@ -43,6 +44,10 @@ cargo xtask COMMAND
 
   setup                 toolchain, Python, libtensorflow, models of examples and tests
   guests                build the WebAssembly components
+  edge                  the edge as one file, target/guests/edge.wasm for Spin and SpinKube and
+                        edge-wasi.wasm for other hosts of wasi:http
+      --processor FILE  with this processor in it
+      --profile NAME    release (the default) or dev: the server that composes them
   package               a tarball that runs on another machine, and a check that it does
       --profile NAME    dist (the default), release or dev
       --no-check        do not try it
@@ -102,6 +107,7 @@ fn run() -> Result<ExitCode> {
             setup::wasm_target(&repo)?;
             guests::build(&repo)?;
         }
+        "edge" => edge::edge(&repo, arguments)?,
         "package" => {
             let profile = profile(&mut arguments, Profile::Dist)?;
             let check = !arguments.flag("--no-check");
