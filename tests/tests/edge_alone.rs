@@ -190,6 +190,8 @@ async fn one_file_answers_the_table_as_the_host_does() {
             .expect("a request");
         let at_edge = edge.serve(request).await;
         let at_host = server.post(&path, &case.body);
+        let text = String::from_utf8_lossy(at_edge.body());
+        wrong.extend(case.check(at_edge.status().as_u16(), &text).err());
         if at_edge.status() != at_host.status || at_edge.body() != at_host.body.as_bytes() {
             wrong.push(format!("{}:\n {at_host:?}\n {at_edge:?}", case.what));
         }

@@ -58,6 +58,7 @@ cargo xtask COMMAND
                         parse               JSON to tensor, natively and in the sandbox
                         pictures            JPEG to tensor, natively, in the sandbox, in Python
                         processors [-- SECONDS]  what a processor adds, a swap, a hostile one
+                        edge [-- COUNT]     through the edge, at the host, in one process
                         batching            1 to 256 clients against the bare session
                         pair                one load on several servers, in turns
                         grid                every batching setting against the adaptive mode

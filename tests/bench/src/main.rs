@@ -9,6 +9,7 @@ mod bench;
 mod client;
 mod copies;
 mod cpu;
+mod edge;
 mod findings;
 mod grid;
 mod limit;
@@ -68,6 +69,8 @@ enum Part {
         #[arg(default_value_t = 3.0)]
         seconds: f64,
     },
+    /// What the edge costs, and what travels to its host.
+    Edge(edge::Parts),
     /// The bare session at every batch size, as JSON.
     Limit {
         #[arg(long)]
@@ -238,6 +241,7 @@ fn main() -> Result<()> {
             hostile: &std::fs::read(hostile)?,
             time: time(seconds)?,
         }),
+        Part::Edge(parts) => edge::measure(&parts),
         Part::Limit {
             models,
             workload,

@@ -29,7 +29,7 @@ const PROFILE: Profile = Profile::Dist;
 
 /// The parts, for errors.
 const PARTS: &str =
-    "request, grpc, sandbox, parse, pictures, processors, batching, pair, grid or peers";
+    "request, grpc, sandbox, parse, pictures, processors, edge, batching, pair, grid or peers";
 
 /// Runs the part that was asked for, or all of the short ones; what follows `--` goes to the
 /// benchmark.
@@ -47,7 +47,8 @@ pub(crate) fn bench(repo: &Repo, mut arguments: Arguments) -> Result<()> {
             sandbox(repo)?;
             parse(repo)?;
             pictures(repo)?;
-            processors(repo, &[])
+            processors(repo, &[])?;
+            edge(repo, &[])
         }
         Some("request") => request(repo, &rest),
         Some("grpc") => grpc(repo, &rest),
@@ -55,6 +56,7 @@ pub(crate) fn bench(repo: &Repo, mut arguments: Arguments) -> Result<()> {
         Some("parse") => parse(repo),
         Some("pictures") => pictures(repo),
         Some("processors") => processors(repo, &rest),
+        Some("edge") => edge(repo, &rest),
         Some(other) => bail!("no part `{other}`: expected {PARTS}"),
     }
 }
@@ -204,6 +206,24 @@ fn processors(repo: &Repo, rest: &[String]) -> Result<()> {
             .arg(repo.models().join(MODEL))
             .arg(built_guest("pass_through.wasm"))
             .arg(built_guest("hostile_processor.wasm"))
+            .args(rest)
+            .env("TF_CPP_MIN_LOG_LEVEL", "3"),
+    )
+}
+
+fn edge(repo: &Repo, rest: &[String]) -> Result<()> {
+    let python = setup::python(repo)?;
+    examples::export(repo, &python, examples::find(MODEL)?)?;
+    setup::wasm_target(repo)?;
+    guests::build(repo)?;
+    server::build(repo, PROFILE)?;
+    host::build_only(repo, PROFILE, &["--bin", "tensorgate-bench"])?;
+    process::run(
+        built(repo, "tensorgate-bench")
+            .arg("edge")
+            .arg(repo.server(PROFILE))
+            .arg(repo.models().join(MODEL))
+            .arg(repo.root())
             .args(rest)
             .env("TF_CPP_MIN_LOG_LEVEL", "3"),
     )

@@ -58,7 +58,7 @@ pub fn answer(
             let failed = proto::Failed {
                 code: code.number(),
                 message: refusal.error.message().to_owned(),
-                current: refusal.current,
+                current: refusal.current.map(|current| *current),
             };
             (status, small(1, &failed))
         }
@@ -75,7 +75,7 @@ pub fn answer(
 /// Why not, and what is true instead.
 struct Refusal {
     error: Error,
-    current: Option<proto::Opened>,
+    current: Option<Box<proto::Opened>>,
 }
 
 impl From<Error> for Refusal {
@@ -197,7 +197,7 @@ fn run(
                     ask.version
                 ),
             ),
-            current: Some(opened(&model, "")),
+            current: Some(Box::new(opened(&model, ""))),
         });
     }
     let model = if ask.bare { model.bare() } else { model };
