@@ -152,6 +152,15 @@ impl App {
         found.unwrap_or_else(|| panic!("it does not serve; it said:\n{}", self.said()))
     }
 
+    /// Waits until it has printed this line to standard output.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub fn wait_for_print(&self, line: &str) {
+        let found = self.find_printed(|printed| (printed == line).then_some(()));
+        assert!(found.is_some(), "{line:?} in {}", self.printed());
+    }
+
     /// The first line on standard output that `wanted` makes something of. Waits.
     pub fn find_printed<T>(&self, wanted: impl FnMut(&str) -> Option<T>) -> Option<T> {
         self.stdout.find(wanted)

@@ -142,13 +142,9 @@ fn one_command_starts_models_and_components() {
     );
     assert_eq!(app.get("/web").status, 200);
     assert_eq!(app.get("/print").status, 200);
+    app.wait_for_print("    Everything else");
     assert!(
         app.printed().contains("  all: http://127.0.0.1:"),
-        "{}",
-        app.printed()
-    );
-    assert!(
-        app.printed().contains("    Everything else"),
         "{}",
         app.printed()
     );

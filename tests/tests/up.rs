@@ -69,7 +69,6 @@ fn routes_are_printed_and_matched_as_the_manifest_says() {
     let project = project();
     let mut app = project.up(FLAGS);
     let base = format!("http://127.0.0.1:{}", app.port());
-    let printed = app.printed();
     for line in [
         format!("Serving {base}"),
         "Available Routes:".to_owned(),
@@ -78,12 +77,9 @@ fn routes_are_printed_and_matched_as_the_manifest_says() {
         format!("  main: {base}/exact"),
         format!("  main: {base}/users/:user (wildcard)"),
     ] {
-        assert!(
-            printed.lines().any(|printed| printed == line),
-            "{line:?} in {printed}"
-        );
+        app.wait_for_print(&line);
     }
-    assert!(!printed.contains("inner"), "{printed}");
+    assert!(!app.printed().contains("inner"), "{}", app.printed());
     assert!(
         app.said().contains("Logging component stdio to"),
         "{}",
@@ -100,7 +96,6 @@ fn routes_are_printed_and_matched_as_the_manifest_says() {
         "spin-base-path: /",
         "spin-path-match-user: me",
         "spin-client-addr: 127.0.0.1:",
-        "host: app.test",
     ] {
         assert!(
             told.lines().any(|told| told.starts_with(line)),
@@ -339,7 +334,9 @@ fn a_port_that_is_taken_is_an_error_or_passed_over() {
             .args(["--find-free-port", "--format=json"]),
     );
     assert!(app.port() > address.port());
-    let printed: Value = serde_json::from_str(&wait_for_json(&app)).expect("JSON");
+    // Nothing follows the JSON, whose last line this is.
+    app.wait_for_print("}");
+    let printed: Value = serde_json::from_str(&app.printed()).expect("JSON");
     assert_eq!(
         printed["base_url"],
         format!("http://127.0.0.1:{}", app.port())
@@ -347,12 +344,6 @@ fn a_port_that_is_taken_is_an_error_or_passed_over() {
     assert_eq!(printed["routes"][0]["id"], "main");
     assert_eq!(printed["routes"][0]["wildcard"], true);
     assert_eq!(printed["routes"][0]["description"], "Uses everything");
-}
-
-/// All of the JSON that is printed at the start: nothing follows it.
-fn wait_for_json(app: &App) -> String {
-    let _ = app.get("/exact");
-    app.printed()
 }
 
 #[test]
@@ -370,7 +361,8 @@ fn a_component_alone_answers_everything() {
             .body
             .contains("spin-path-info: /any/path")
     );
-    assert!(!project.path().join(".spin").exists());
+    let state = project.path().join(".spin").try_exists();
+    assert!(!state.expect("the directory can be read"));
 }
 
 #[test]
@@ -384,7 +376,13 @@ fn what_is_wrong_with_an_app_is_named() {
             .replace("\"{{ greeting }}://x\", ", ""),
     );
     predicts.write("assets/a.txt", "");
-    let redis = Project::new(&[], &APP.replace("trigger.http", "trigger.redis"));
+    let redis = "[[trigger.redis]]\nchannel = \"x\"\ncomponent = \"main\"\n\n[component.main]";
+    let redis = Project::new(
+        &["spin_everything"],
+        &APP.replace("[component.main]", redis)
+            .replace("\"{{ greeting }}://x\", ", ""),
+    );
+    redis.write("assets/a.txt", "");
     let wagi = Project::new(
         &["spin_everything"],
         &APP.replace(
@@ -435,7 +433,7 @@ fn what_is_wrong_with_an_app_is_named() {
         (
             wagi.command(FLAGS),
             1,
-            "executor \"wagi\", which is not supported",
+            "the executor `wagi` runs CGI programs and is not supported here",
         ),
         (
             stores.command(FLAGS),

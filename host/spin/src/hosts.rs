@@ -308,96 +308,101 @@ fn well_known_port(scheme: &str) -> Option<u16> {
 mod tests {
     use super::*;
 
+    /// An entry, what is asked for, and whether it may be had.
+    type Case = (&'static str, &'static str, &'static str, Option<u16>, bool);
+
+    const CASES: &[Case] = &[
+        ("http://example.com", "http", "example.com", None, true),
+        ("http://example.com", "http", "example.com", Some(80), true),
+        (
+            "http://example.com",
+            "http",
+            "example.com",
+            Some(8080),
+            false,
+        ),
+        ("http://example.com", "https", "example.com", None, false),
+        ("http://example.com/", "http", "example.com", None, true),
+        ("http://Example.com", "http", "example.COM", None, true),
+        (
+            "http://127.0.0.1:8501",
+            "http",
+            "127.0.0.1",
+            Some(8501),
+            true,
+        ),
+        (
+            "http://127.0.0.1:8501",
+            "http",
+            "localhost",
+            Some(8501),
+            false,
+        ),
+        ("*://localhost:*", "redis", "localhost", Some(1), true),
+        ("*://*:*", "http", "anything", None, true),
+        ("https://*", "https", "anything", None, true),
+        ("https://*", "https", "anything", Some(444), false),
+        (
+            "http://*.example.com",
+            "http",
+            "a.b.example.com",
+            None,
+            true,
+        ),
+        ("http://*.example.com", "http", "example.com", None, false),
+        ("http://*.example.com", "http", "myexample.com", None, false),
+        ("http://h:8000..8010", "http", "h", Some(8000), true),
+        ("http://h:8000..8010", "http", "h", Some(8010), false),
+        (
+            "*://127.0.0.1/24:63551",
+            "tcp",
+            "127.0.0.9",
+            Some(63551),
+            true,
+        ),
+        (
+            "*://127.0.0.1/24:63551",
+            "tcp",
+            "127.0.1.9",
+            Some(63551),
+            false,
+        ),
+        (
+            "*://127.0.0.1/24:63551",
+            "tcp",
+            "localhost",
+            Some(63551),
+            false,
+        ),
+        ("http://10.0.0.0/8", "http", "10.2.3.4", None, true),
+        ("*://ff00::/8:80", "http", "[ff02::1]", None, true),
+        ("http://[::1]:8001", "http", "[::1]", Some(8001), true),
+        ("http://self", "http", "self", None, false),
+        (
+            "http://a.spin.internal",
+            "http",
+            "a.spin.internal",
+            None,
+            true,
+        ),
+        (
+            "http://*.spin.internal",
+            "http",
+            "b.spin.internal",
+            None,
+            true,
+        ),
+        ("redis://h", "redis", "h", None, true),
+        ("http://h:*", "http", "h", Some(9), true),
+    ];
+
     #[test]
     fn entries_allow_what_spin_allows() {
-        for (entry, scheme, host, port, allowed) in [
-            ("http://example.com", "http", "example.com", None, true),
-            ("http://example.com", "http", "example.com", Some(80), true),
-            (
-                "http://example.com",
-                "http",
-                "example.com",
-                Some(8080),
-                false,
-            ),
-            ("http://example.com", "https", "example.com", None, false),
-            ("http://example.com/", "http", "example.com", None, true),
-            ("http://Example.com", "http", "example.COM", None, true),
-            (
-                "http://127.0.0.1:8501",
-                "http",
-                "127.0.0.1",
-                Some(8501),
-                true,
-            ),
-            (
-                "http://127.0.0.1:8501",
-                "http",
-                "localhost",
-                Some(8501),
-                false,
-            ),
-            ("*://localhost:*", "redis", "localhost", Some(1), true),
-            ("*://*:*", "http", "anything", None, true),
-            ("https://*", "https", "anything", None, true),
-            ("https://*", "https", "anything", Some(444), false),
-            (
-                "http://*.example.com",
-                "http",
-                "a.b.example.com",
-                None,
-                true,
-            ),
-            ("http://*.example.com", "http", "example.com", None, false),
-            ("http://*.example.com", "http", "myexample.com", None, false),
-            ("http://h:8000..8010", "http", "h", Some(8000), true),
-            ("http://h:8000..8010", "http", "h", Some(8010), false),
-            (
-                "*://127.0.0.1/24:63551",
-                "tcp",
-                "127.0.0.9",
-                Some(63551),
-                true,
-            ),
-            (
-                "*://127.0.0.1/24:63551",
-                "tcp",
-                "127.0.1.9",
-                Some(63551),
-                false,
-            ),
-            (
-                "*://127.0.0.1/24:63551",
-                "tcp",
-                "localhost",
-                Some(63551),
-                false,
-            ),
-            ("http://10.0.0.0/8", "http", "10.2.3.4", None, true),
-            ("*://ff00::/8:80", "http", "[ff02::1]", None, true),
-            ("http://[::1]:8001", "http", "[::1]", Some(8001), true),
-            ("http://self", "http", "self", None, false),
-            (
-                "http://a.spin.internal",
-                "http",
-                "a.spin.internal",
-                None,
-                true,
-            ),
-            (
-                "http://*.spin.internal",
-                "http",
-                "b.spin.internal",
-                None,
-                true,
-            ),
-            ("redis://h", "redis", "h", None, true),
-            ("http://h:*", "http", "h", Some(9), true),
-        ] {
-            let hosts = AllowedHosts::parse([entry]).unwrap();
+        for (entry, scheme, host, port, allowed) in CASES {
+            let hosts = AllowedHosts::parse([*entry]).unwrap();
             assert_eq!(
-                hosts.allows(scheme, host, port),
-                allowed,
+                hosts.allows(scheme, host, *port),
+                *allowed,
                 "{entry}: {scheme}://{host}:{port:?}"
             );
         }

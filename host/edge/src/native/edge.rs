@@ -1,4 +1,4 @@
-//! The WIT interface `edge`, over any store. Its `model` is that of `inference`, by another name.
+//! The WIT interface `models` of `tensorgate:edge`, over any store. Its `model` is that of `inference`, by another name.
 
 use tensorgate_types::Result;
 use wasmtime::component::{Linker, Resource, ResourceType};

@@ -1,5 +1,6 @@
 //! The house's models for components that run in a sandbox elsewhere in this process: the WIT
-//! interfaces `inference`, `runs`, `edge` and `processor`, over any store that has a [`Native`].
+//! interfaces `inference`, `runs`, `processor`, and `models` of `tensorgate:edge`, over any store
+//! that has a [`Native`].
 //!
 //! ```text
 //! a store of another crate -> NativeView -> inference, runs, edge -> Models, OpenModel
@@ -151,7 +152,8 @@ pub trait NativeView: Send + 'static {
     fn native_mut(&mut self) -> (&mut Native, &mut ResourceTable);
 }
 
-/// Gives components the interfaces `inference`, `runs` and `edge` of `tensorgate:serving`.
+/// Gives components the interfaces `inference` and `runs` of `tensorgate:serving`, and `models` of
+/// `tensorgate:edge`.
 ///
 /// # Errors
 /// When the linker has one of them already.

@@ -1,6 +1,7 @@
 //! The WIT interface `processor` where no component gives it: a processor that covers nothing.
 //!
-//! A version's own processor stands behind the house, and is reached through `edge`.
+//! A version's own processor stands behind the house, and is reached through `models`
+//! of `tensorgate:edge`.
 
 use wasmtime::component::{Linker, Val};
 

@@ -40,7 +40,7 @@ pub(super) fn add_to_linker<T: NativeView>(linker: &mut Linker<T>) -> wasmtime::
         Box::new(wait(store, call))
     })?;
     interface.func_wrap("begin", begin)?;
-    interface.func_wrap("mirror", mirror)
+    interface.func_wrap("mirror", |store, call| mirror(&store, call))
 }
 
 type BeginCall = (
@@ -129,7 +129,7 @@ fn give_up<T: NativeView>(mut store: Store<'_, T>, handle: u32) -> wasmtime::Res
 }
 
 fn mirror<T: NativeView>(
-    store: Store<'_, T>,
+    store: &Store<'_, T>,
     (model, signature, inputs): (Resource<HeldModel>, WasmStr, Vec<NamedTensorIn>),
 ) -> wasmtime::Result<Answer<()>> {
     let native = store.data().native().0;
@@ -140,7 +140,7 @@ fn mirror<T: NativeView>(
         ));
         return Ok((Err(error_out(&error)),));
     };
-    let call = match checked_call(&store, &model, &signature, &inputs, &[])? {
+    let call = match checked_call(store, &model, &signature, &inputs, &[])? {
         Ok(call) => call,
         Err(error) => return Ok((store.data().native().0.refuse(&error),)),
     };

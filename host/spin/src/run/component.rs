@@ -23,7 +23,7 @@ use super::engine::{Room, because};
 use super::memory::Memory;
 use super::outgoing::{Outgoing, Sender};
 use super::state::{Settings, State};
-use super::{Console, RunError, key_value, variables};
+use super::{Console, Limits, RunError, key_value, variables};
 
 /// Handles of all kinds that an instance may have at a time.
 const MAX_HANDLES: usize = 4096;
@@ -157,12 +157,7 @@ impl Component {
         let problem = match ended {
             Ok(Ok(())) => return true,
             Err(_) => format!("the guest did not end within {:?}", limits.life),
-            Ok(Err(error)) if error.is::<OutOfTime>() => format!("{error}"),
-            Ok(Err(error)) if store.data().memory.refused => format!(
-                "the guest needs more than the {} bytes of memory that it may have: {error:?}",
-                limits.memory
-            ),
-            Ok(Err(error)) => format!("{error:?}"),
+            Ok(Err(error)) => told(&error, store.data(), limits),
         };
         tracing::error!(
             component = id,
@@ -287,4 +282,18 @@ fn has_functions(room: &Room, item: &ComponentItem) -> bool {
     };
     let mut exports = instance.exports(&room.engine);
     exports.any(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)))
+}
+
+/// What a failed call was.
+fn told(error: &wasmtime::Error, state: &State, limits: &Limits) -> String {
+    if let Some(out) = error.downcast_ref::<OutOfTime>() {
+        return out.to_string();
+    }
+    if state.memory.refused {
+        return format!(
+            "the guest needs more than the {} bytes of memory that it may have: {error:?}",
+            limits.memory
+        );
+    }
+    format!("{error:?}")
 }

@@ -64,7 +64,7 @@ impl Room {
             // costs more.
             tracing::warn!(
                 error = format!("{error:#}"),
-                "instances are not pooled: their address space cannot be set aside"
+                "no pool of instances: the address space for one cannot be set aside"
             );
             Engine::new(&config(cache, InstanceAllocationStrategy::OnDemand))
         });

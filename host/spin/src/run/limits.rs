@@ -96,7 +96,7 @@ mod tests {
             (
                 Limits {
                     cpu: Duration::ZERO,
-                    ..limits.clone()
+                    ..limits
                 },
                 "no time",
             ),

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::Error;
@@ -100,16 +100,14 @@ pub async fn serve(
     let _ = tokio::time::timeout(drain, graceful.shutdown()).await;
 }
 
-type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+/// What a connection can end with.
+type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 fn connection(
     stream: TcpStream,
     client: SocketAddr,
     current: Current,
-) -> impl hyper_util::server::graceful::GracefulConnection<
-    Error = Box<dyn std::error::Error + Send + Sync>,
-> + Future<Output = Ended>
-+ Send {
+) -> impl GracefulConnection<Error = Broken> + Send {
     let service = service_fn(move |request: Request<Incoming>| {
         let app = current.app();
         async move {

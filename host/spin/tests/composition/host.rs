@@ -27,7 +27,8 @@ mod spin {
 use spin::fermyon::spin::{key_value, variables};
 
 /// A key-value store of this host.
-pub(crate) struct OpenStore;
+#[expect(unreachable_pub, reason = "the bindings re-export it")]
+pub struct OpenStore;
 
 /// What comes of everything that is tried when everything may be.
 pub(crate) const ALLOWED: &[(&str, &str)] = &[

@@ -144,7 +144,7 @@ fn up(
     let watch = options
         .watch
         .then(|| Watch::new(&source, options, tables, copies.path()));
-    serve::run(setup, app, watch)
+    serve::run(&setup, &app, watch)
 }
 
 /// Starts the program anew, with the arguments that it was started with.

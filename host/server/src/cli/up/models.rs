@@ -258,7 +258,7 @@ mod tests {
     fn a_table_of_models_is_a_config_file() {
         let wanted = tables("[models]\none = 'm/1'\ntwo = '/abs \"x\"'").wanted(&[]);
         let wanted = wanted.unwrap().unwrap();
-        let file = wanted.options.model_config_file.clone().unwrap();
+        let file = wanted.options.model_config_file.unwrap();
         let text = std::fs::read_to_string(file).unwrap();
         assert!(
             text.contains("name: \"one\" base_path: \"/app/m/1\""),

@@ -54,8 +54,8 @@ pub(super) struct Setup<'a> {
 
 /// Runs it until a signal comes.
 pub(super) fn run(
-    setup: Setup<'_>,
-    app: LockedApp,
+    setup: &Setup<'_>,
+    app: &LockedApp,
     watch: Option<Watch<'_>>,
 ) -> Result<End, RunError> {
     // Held to the end: TensorFlow's lines are taken in.
@@ -70,14 +70,14 @@ pub(super) fn run(
             .map_err(|error| RunError::because("cannot wait for signals", error))?;
         let start = async {
             let models = models(setup.models.as_ref()).await?;
-            let running = Running::start(&setup, &app, models).await?;
+            let running = Running::start(setup, app, models).await?;
             Ok::<_, RunError>(running)
         };
         let running = tokio::select! {
             started = start => started?,
             () = signals.wait() => return Ok(End::Asked),
         };
-        running.serve(&setup, watch, signals).await
+        running.serve(setup, watch, signals).await
     });
     // Blocking threads may be in the middle of a load; nobody waits for them.
     runtime.shutdown_background();

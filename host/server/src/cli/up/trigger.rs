@@ -121,7 +121,7 @@ fn start(options: &Options, further: &[String], voice: &Voice) -> Result<(), Run
         directory,
         voice,
     };
-    serve::run(setup, app, None).map(drop)
+    serve::run(&setup, &app, None).map(drop)
 }
 
 fn read_lock(url: &str) -> Result<LockedApp, RunError> {
