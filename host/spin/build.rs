@@ -14,6 +14,7 @@ const OVERRIDE: &str = "TENSORGATE_DENY_WASM";
 /// What the component is made of, seen from the root.
 const SOURCES: &[&str] = &[
     "guest/deny",
+    "guest/without_std.rs",
     ".cargo/config.toml",
     "Cargo.lock",
     "Cargo.toml",

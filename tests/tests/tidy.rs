@@ -16,12 +16,8 @@ const MAX_LINES: usize = 500;
 /// Sources outside `host/tensorflow` that may hold `unsafe` code, and why.
 const UNSAFE: &[(&str, &str)] = &[
     (
-        "guest/deny/src/realloc.rs",
+        "guest/without_std.rs",
         "does what std does for the guests that have it",
-    ),
-    (
-        "guest/identity-processor/src/memory.rs",
-        "without a standard library it gives the host its memory by itself",
     ),
     (
         "tests/programs/examples/",

@@ -32,14 +32,5 @@ mod adapter;
 
 #[cfg(target_arch = "wasm32")]
 #[expect(unsafe_code, reason = "what `std` has for every other guest")]
-mod realloc;
-
-#[cfg(target_arch = "wasm32")]
-#[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
-
-#[cfg(target_arch = "wasm32")]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    core::arch::wasm32::unreachable()
-}
+#[path = "../../without_std.rs"]
+mod without_std;

@@ -17,11 +17,9 @@ extern crate alloc;
 #[cfg(target_arch = "wasm32")]
 mod identity;
 #[cfg(target_arch = "wasm32")]
-#[expect(
-    unsafe_code,
-    reason = "the component model asks for memory by a function that the standard library would bring"
-)]
-mod memory;
+#[expect(unsafe_code, reason = "what `std` has for every other guest")]
+#[path = "../../without_std.rs"]
+mod without_std;
 
 #[cfg(target_arch = "wasm32")]
 #[expect(unsafe_code, reason = "generated from wit/")]

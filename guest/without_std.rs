@@ -1,10 +1,20 @@
-//! Room for arguments that a caller passes: the function that the canonical ABI looks for.
+//! What the standard library brings for other guests: memory, room for what a caller passes, and an
+//! end where there is none left. It would import half of WASI with it.
 //!
-//! On this target it comes with `std`, which this component does without.
+//! Shared by the guests that are to import nothing (`guest/deny`, `guest/identity-processor`).
 
 use alloc::alloc::{Layout, alloc, realloc};
 use core::arch::wasm32::unreachable;
+use core::panic::PanicInfo;
 use core::ptr;
+
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+#[panic_handler]
+fn trap(_: &PanicInfo<'_>) -> ! {
+    unreachable()
+}
 
 /// Allocates, or makes larger, what a caller is about to fill.
 ///
