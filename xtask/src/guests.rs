@@ -18,6 +18,10 @@ pub(crate) const COMPONENTS: &[&str] = &[
     "tensorgate-identity-processor",
 ];
 
+/// Those of them that do without `std`: together with others they would get dependencies that use
+/// it.
+pub(crate) const WITHOUT_STD: &[&str] = &["tensorgate-deny", "tensorgate-identity-processor"];
+
 /// Packages that are components, and plain Rust on the host, where they are tested. The processors
 /// of examples are of this kind, too.
 pub(crate) const TESTED_COMPONENTS: &[&str] =

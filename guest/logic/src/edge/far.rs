@@ -13,7 +13,7 @@ pub trait Far {
     /// Opens a version as the clients of its host see it.
     ///
     /// # Errors
-    /// As [`Inference::open`], and whatever keeps the host from being reached.
+    /// As [`Inference::open`](crate::Inference::open), and whatever keeps the host from being reached.
     fn open(&self, spec: &ModelSpec) -> Result<Self::Model>;
 
     /// Opens a version as its exporter wrote it, without the processor that its host has for it.
@@ -22,7 +22,7 @@ pub trait Far {
     /// As [`open`](Self::open).
     fn open_bare(&self, spec: &ModelSpec) -> Result<Self::Model>;
 
-    /// As [`Inference::status`].
+    /// As [`Inference::status`](crate::Inference::status).
     ///
     /// # Errors
     /// As [`open`](Self::open).
