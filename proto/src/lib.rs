@@ -224,13 +224,20 @@ mod tests {
         assert_eq!(
             services,
             [
+                "inference.GRPCInferenceService",
                 "tensorflow.serving.ModelService",
                 "tensorflow.serving.PredictionService"
             ]
         );
         let names: Vec<&str> = set.file.iter().map(|file| file.name()).collect();
         for file in &set.file {
-            let original = ["google/", "tensorflow/core/", "tensorflow_serving/", "xla/"];
+            let original = [
+                "google/",
+                "inference/",
+                "tensorflow/core/",
+                "tensorflow_serving/",
+                "xla/",
+            ];
             assert!(
                 original.iter().any(|start| file.name().starts_with(start)),
                 "{}",

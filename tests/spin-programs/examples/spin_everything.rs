@@ -3,6 +3,11 @@
 
 #![cfg(target_arch = "wasm32")]
 #![expect(unsafe_code, reason = "what the SDK and the bindings generate")]
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "what guests print is looked at"
+)]
 
 use spin_sdk::http::{
     Headers, IncomingRequest, OutgoingResponse, Request, Response, ResponseOutparam,

@@ -37,6 +37,7 @@ use tensorgate::serving::types::{
 const SIGNATURE: &str = "serving_default";
 
 #[http_component]
+#[expect(clippy::needless_pass_by_value, reason = "the SDK calls it so")]
 fn handle(request: Request) -> anyhow::Result<impl IntoResponse> {
     let answered = answer(&request);
     let (status, text) = match answered {

@@ -53,6 +53,8 @@ impl Handmade {
                 (func (export "handle") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
                   {handle})
                 (func (export "grpc-handle") (param i32 i32 i32 i32 i64) (result i32) {grpc})
+                (func (export "exchange-handle")
+                  (param i32 i32 i32 i32 i32 i32 i32 i32 i64) (result i32) i32.const 64)
                 (func (export "post-return") (param i32) {post_return})
                 (func $start {start})
                 (start $start))
@@ -102,7 +104,24 @@ impl Handmade {
                 (export "error" (type $error))
                 (export "request" (type $call))
                 (export "handle" (func $grpc-handle)))
-              (export "tensorgate:serving/grpc@0.1.0" (instance $grpc)))"#
+              (export "tensorgate:serving/grpc@0.1.0" (instance $grpc))
+              (type $asked-record (record (field "method" string) (field "path" string)
+                (field "headers" $fields) (field "head" $bytes) (field "length" u64)))
+              (export $asked "asked" (type $asked-record))
+              (type $answered-record (record (field "status" u16)
+                (field "headers" $fields) (field "body" $chunks)))
+              (export $answered "answered" (type $answered-record))
+              (func $exchange-handle (param "request" $asked) (result $answered)
+                (canon lift (core func $i "exchange-handle") (memory (core memory $i "memory"))
+                  (realloc (core func $i "realloc"))
+                  (post-return (core func $i "post-return"))))
+              (instance $exchange
+                (export "range" (type $range))
+                (export "chunk" (type $chunk))
+                (export "request" (type $asked))
+                (export "response" (type $answered))
+                (export "handle" (func $exchange-handle)))
+              (export "tensorgate:serving/exchange@0.1.0" (instance $exchange)))"#
         );
         Bytes::from(text)
     }

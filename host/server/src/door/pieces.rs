@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::HttpBody;
@@ -11,19 +12,32 @@ use hyper::body::{Frame, SizeHint};
 
 use super::budget::Reserved;
 
-/// The pieces that are still to be sent, and what they are counted against until then.
-pub(super) struct Pieces {
-    left: VecDeque<Bytes>,
-    _reserved: Reserved,
+/// The pieces that are still to be sent.
+pub(super) struct Pieces(VecDeque<Bytes>);
+
+/// A piece, counted until the last of them was sent or the client has gone.
+struct Held {
+    piece: Bytes,
+    _reserved: Arc<Reserved>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.piece
+    }
 }
 
 impl Pieces {
     /// `reserved` is let go with the last of them.
     pub(super) fn new(pieces: Vec<Bytes>, reserved: Reserved) -> Self {
-        Self {
-            left: pieces.into(),
-            _reserved: reserved,
-        }
+        let reserved = Arc::new(reserved);
+        let held = pieces.into_iter().map(|piece| {
+            Bytes::from_owner(Held {
+                piece,
+                _reserved: Arc::clone(&reserved),
+            })
+        });
+        Self(held.collect())
     }
 }
 
@@ -35,14 +49,14 @@ impl HttpBody for Pieces {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.left.pop_front().map(|piece| Ok(Frame::data(piece))))
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left.is_empty()
+        self.0.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left.iter().map(|piece| piece.len() as u64).sum())
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
     }
 }

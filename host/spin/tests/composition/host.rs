@@ -152,6 +152,7 @@ where
         .preopened_dir(directory.path(), "/", FsPerms::ReadOnly)
         .unwrap()
         .inherit_network()
+        .allow_tcp(true)
         .build();
     let mut store = Store::new(
         &engine,

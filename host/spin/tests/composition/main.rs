@@ -59,7 +59,7 @@ async fn a_dependency_that_inherits_nothing_is_denied_everything() {
     let found = host::probe(&probed(Inherit::default())).await;
     for (tried, denied) in [
         ("environment", ""),
-        ("directory", "failed to find a pre-opened file descriptor"),
+        ("directory", "No such file or directory"),
         ("variable", "\"fermyon:spin/variables\\\" is not permitted"),
         ("store", "Error::AccessDenied"),
         ("connect", "PermissionDenied"),

@@ -58,9 +58,9 @@ fn signatures_that_the_hosts_processor_covers_are_seen_as_its_clients_see_them()
         *far.opened.borrow(),
         [
             "seen Latest(m)",
-            "bare Specific(m, 3)",
+            "bare Latest(m)",
             "seen Latest(m)",
-            "bare Specific(m, 3)",
+            "bare Latest(m)",
         ]
     );
     assert_eq!(nobody.asked.borrow()[0], "describe m 3 serving_default");
