@@ -259,7 +259,7 @@ fn refuses_what_is_no_request() {
         400
     );
     assert_eq!(server.get("/").status, 404);
-    assert_eq!(server.get("/v2/models/half_plus_two").status, 404);
+    assert_eq!(server.get("/v3/models/half_plus_two").status, 404);
 }
 
 #[test]
