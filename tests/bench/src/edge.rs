@@ -48,7 +48,7 @@ struct App {
 impl App {
     fn start(parts: &Parts, home: &Path, more: &[String]) -> Result<Self> {
         let mut child = Command::new(&parts.binary)
-            .args(["up", "--listen", "127.0.0.1:0", "--quiet"])
+            .args(["up", "--listen", "127.0.0.1:0"])
             .arg(format!("--state-dir={}", home.join("state").display()))
             .arg(format!("--log-dir={}", home.join("logs").display()))
             .args(more)
