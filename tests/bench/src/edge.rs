@@ -116,16 +116,17 @@ pub(crate) fn measure(parts: &Parts) -> Result<()> {
     let near = home.path().join("near.toml");
     let text = fs::read_to_string(&far)?;
     fs::write(&near, in_process(&parts.model, &text)?)?;
-    let edge = |url: String| {
+    // Each with a state of its own: a store is one process's.
+    let edge = |name: &str, url: String| {
         let more = [
             format!("--from={}", far.display()),
             format!("--variable=tensorgate_url={url}"),
         ];
-        App::start(parts, &home.path().join("far"), &more)
+        App::start(parts, &home.path().join(name), &more)
     };
     let url = format!("http://{}", host.address);
-    let through = edge(url.clone())?;
-    let counted = edge(relay.url())?;
+    let through = edge("through", url.clone())?;
+    let counted = edge("counted", relay.url())?;
     let near = [format!("--from={}", near.display())];
     let same = App::start(parts, &home.path().join("near"), &near)?;
     for rows in ROWS {
@@ -136,7 +137,7 @@ pub(crate) fn measure(parts: &Parts) -> Result<()> {
     let mut first = Vec::new();
     for _ in 0..STARTS {
         let start = Instant::now();
-        let app = edge(url.clone())?;
+        let app = edge("through", url.clone())?;
         let serves = start.elapsed();
         ask(
             &mut Client::connect(app.address)?,
