@@ -144,7 +144,12 @@ fn a_bad_request_never_leaves_the_edge_once_the_signature_is_known() {
     let base = BasePath::with_half_plus_two("3");
     let server = Server::with_model("m", base.path(), &[]);
     let relay = Relay::before(server.port());
-    let edge = Edge::plain(&relay.url());
+    // Longer than the test takes, however slow the machine is.
+    let believing = [
+        "tensorgate_recheck_ms=3600000",
+        "tensorgate_signature_ttl_s=3600",
+    ];
+    let edge = Edge::before(&relay.url(), &manifest(None), &believing);
     let good = edge.post(PREDICT, r#"{"instances": [1.0]}"#);
     assert_eq!(good.status, 200, "{good:?}; {}", edge.app.said());
     let (before, _) = relay.bytes();
@@ -186,6 +191,44 @@ fn a_new_version_answers_at_the_edge_as_soon_as_it_does_at_the_host() {
     base.withdraw("3");
     server.wait_for_post(PREDICT, body, |reply| reply.body == answer(2.0));
     assert_eq!(edge.post(PREDICT, body).body, answer(2.0));
+}
+
+#[test]
+fn a_version_with_other_signatures_is_asked_for_before_a_request_is_called_bad() {
+    let base = BasePath::with_half_plus_two("2");
+    let flags = ["--file_system_poll_wait_seconds=1"];
+    let server = Server::with_model("m", base.path(), &flags);
+    let doubtful = ["tensorgate_recheck_ms=0", "tensorgate_signature_ttl_s=3600"];
+    let edge = Edge::before(&url(&server), &manifest(None), &doubtful);
+    let old = r#"{"instances": [1.0]}"#;
+    let new = r#"{"signature_name": "int32", "instances": [[1, 2]]}"#;
+    assert_eq!(edge.post(PREDICT, old).status, 200);
+    assert_eq!(edge.post(PREDICT, new).status, 400);
+    let conformance = fs::read_dir(path("conformance")).expect("its versions");
+    let version = conformance.flatten().next().expect("one of them").path();
+    let published = base.path().join("9");
+    std::os::unix::fs::symlink(version, &published).expect("a link");
+    server.wait_for_post(PREDICT, new, |reply| reply.status == 200);
+    // Nobody sends what would be good for the old one and tell the edge so.
+    let reply = edge.post(PREDICT, new);
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let metadata = "/v1/models/m/metadata";
+    assert_eq!(edge.app.get(metadata).body, server.get(metadata).body);
+    base.withdraw("9");
+    server.wait_for_state("m", "9", "END");
+    assert_eq!(edge.post(PREDICT, new).status, 400);
+    assert_eq!(edge.app.get(metadata).body, server.get(metadata).body);
+}
+
+#[test]
+fn a_model_of_a_host_that_is_away_is_not_ready() {
+    let base = BasePath::with_half_plus_two("3");
+    let server = Server::with_model("m", base.path(), &[]);
+    let doubtful = ["tensorgate_recheck_ms=0", "tensorgate_retries=0"];
+    let edge = Edge::before(&url(&server), &manifest(None), &doubtful);
+    assert_eq!(edge.app.get("/v2/models/m/ready").status, 200);
+    drop(server);
+    assert_eq!(edge.app.get("/v2/models/m/ready").status, 503);
 }
 
 #[test]

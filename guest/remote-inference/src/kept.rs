@@ -18,8 +18,8 @@ use crate::world::World;
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     pub(crate) known: Known,
-    /// Whether it may be believed without asking.
-    pub(crate) is_fresh: bool,
+    /// How long ago the host said so; none where somebody's clock was wrong.
+    pub(crate) age: Option<Duration>,
     bytes: Vec<u8>,
 }
 
@@ -51,8 +51,7 @@ pub(crate) fn load(world: &impl World, settings: &Settings, spec: &ModelSpec) ->
     let age = world.unix_ms().checked_sub(u64::from_le_bytes(*time));
     Some(Kept {
         known,
-        // A time to come is somebody's clock that was wrong.
-        is_fresh: age.is_some_and(|age| Duration::from_millis(age) < settings.signature_ttl),
+        age: age.map(Duration::from_millis),
         bytes: bytes.to_vec(),
     })
 }

@@ -1,8 +1,9 @@
 //! The models of the host, as one instance of the component has them.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use tensorgate_logic::Reply;
 use tensorgate_logic::remote::client::{self, Heard};
@@ -21,7 +22,17 @@ pub(crate) struct Remote<W: World> {
     pub(crate) world: W,
     started: OnceCell<Result<(Settings, Budget)>>,
     /// What was opened: all that one request opens of a model is the same version.
-    opened: RefCell<HashMap<ModelSpec, Rc<Known>>>,
+    opened: RefCell<HashMap<ModelSpec, Seen>>,
+    /// What was opened in which way. Who opens the same once more has failed by it, and wants to
+    /// know whether it still holds.
+    asked: RefCell<HashSet<(ModelSpec, bool)>>,
+}
+
+/// What is known of a version, and whether the host said so to this very instance.
+#[derive(Debug, Clone)]
+struct Seen {
+    known: Rc<Known>,
+    is_confirmed: bool,
 }
 
 /// A version that was opened.
@@ -77,6 +88,7 @@ impl<W: World> Remote<W> {
             world,
             started: OnceCell::new(),
             opened: RefCell::default(),
+            asked: RefCell::default(),
         }
     }
 
@@ -107,40 +119,57 @@ impl<W: World> Remote<W> {
         answered.inspect_err(|error| self.world.log(error.message()))
     }
 
-    /// Opens a version: from what is kept, where that is fresh.
+    /// Opens a version: from what is kept, where that is fresh. Opened the same way once more, it
+    /// has to be fresher.
     ///
     /// # Errors
     /// The host's, or as [`ask::finish`].
     pub(crate) fn open(&self, spec: ModelSpec, bare: bool) -> Result<Opened> {
-        let known = self.opened.borrow().get(&spec).map(Rc::clone);
-        let known = match known {
-            Some(known) => known,
-            None => {
-                let known = Rc::new(self.look_up(&spec)?);
+        let (settings, _) = self.started()?;
+        let is_first = self.asked.borrow_mut().insert((spec.clone(), bare));
+        let seen = self.opened.borrow().get(&spec).cloned();
+        let seen = match seen {
+            Some(seen) if is_first || seen.is_confirmed => seen,
+            seen => {
+                let believed = match seen {
+                    None => settings.signature_ttl,
+                    Some(_) => settings.recheck.min(settings.signature_ttl),
+                };
+                let seen = self.look_up(&spec, believed)?;
                 let mut opened = self.opened.borrow_mut();
-                opened.insert(spec.clone(), Rc::clone(&known));
-                known
+                opened.insert(spec.clone(), seen.clone());
+                seen
             }
         };
+        let known = seen.known;
         Ok(Opened { spec, known, bare })
     }
 
-    fn look_up(&self, spec: &ModelSpec) -> Result<Known> {
+    fn look_up(&self, spec: &ModelSpec, believed: Duration) -> Result<Seen> {
         let (settings, _) = self.started()?;
         let kept = kept::load(&self.world, settings, spec);
         let digest = match &kept {
-            Some(kept) if kept.is_fresh => return Ok(kept.known.clone()),
+            Some(kept) if kept.age.is_some_and(|age| age < believed) => {
+                return Ok(Seen {
+                    known: Rc::new(kept.known.clone()),
+                    is_confirmed: false,
+                });
+            }
             Some(kept) => &*kept.known.digest,
             None => "",
+        };
+        let confirmed = |known| Seen {
+            known: Rc::new(known),
+            is_confirmed: true,
         };
         match (self.ask(client::open(spec, digest))?.heard, &kept) {
             (Heard::Opened(current), Some(kept)) if current.known.digest == kept.known.digest => {
                 kept::confirm(&self.world, settings, spec, kept);
-                Ok(kept.known.clone())
+                Ok(confirmed(kept.known.clone()))
             }
             (Heard::Opened(current), _) => {
                 kept::keep(&self.world, settings, spec, &current.bytes);
-                Ok(current.known)
+                Ok(confirmed(current.known))
             }
             (Heard::Failed(error, _), _) => Err(error),
             (Heard::Versions(_) | Heard::Ran(..), _) => Err(unasked()),
@@ -217,7 +246,15 @@ impl<W: World> Remote<W> {
             Heard::Failed(error, Some(current)) if error.code() == ErrorCode::Aborted => {
                 kept::keep(&self.world, settings, &running.spec, &current.bytes);
                 let mut opened = self.opened.borrow_mut();
-                opened.insert(running.spec, Rc::new(current.known));
+                let known = Rc::new(current.known);
+                let is_confirmed = true;
+                opened.insert(
+                    running.spec,
+                    Seen {
+                        known,
+                        is_confirmed,
+                    },
+                );
                 Err(error)
             }
             Heard::Failed(error, _) => Err(error),

@@ -16,6 +16,8 @@ const TIMEOUT_MS: u64 = 30_000;
 const RETRIES: u64 = 4;
 /// How long signatures are believed without asking.
 const SIGNATURE_TTL_S: u64 = 60;
+/// How old what is kept may be where a request fails by it.
+const RECHECK_MS: u64 = 1000;
 /// The store.
 const STORE: &str = "default";
 
@@ -32,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) store: Option<String>,
     /// How long signatures are believed without asking.
     pub(crate) signature_ttl: Duration,
+    /// How long they are believed where a request fails by them.
+    pub(crate) recheck: Duration,
     /// How long answers are given again; zero for never.
     pub(crate) answer_ttl: Duration,
 }
@@ -77,6 +81,7 @@ impl Settings {
                 "tensorgate_signature_ttl_s",
                 SIGNATURE_TTL_S,
             )?),
+            recheck: Duration::from_millis(number("tensorgate_recheck_ms", RECHECK_MS)?),
             answer_ttl: Duration::from_secs(number("tensorgate_answer_ttl_s", 0)?),
         })
     }

@@ -255,3 +255,32 @@ fn spoiled_entries_of_the_store_are_as_if_they_were_not_there() {
         request(&fake).unwrap();
     }
 }
+
+#[test]
+fn who_opens_the_same_again_learns_whether_it_still_holds() {
+    let mut is_new = false;
+    let fake = Fake::new(move |sent| {
+        if !is_open(sent) {
+            return said(RAN);
+        }
+        // Opened (field 2) with version 4 and digest "d4", from the second time on.
+        let opened = if is_new {
+            b"\x12\x06\x08\x04\x12\x02d4"
+        } else {
+            OPENED
+        };
+        is_new = true;
+        said(opened)
+    });
+    request(&fake).unwrap();
+    let remote = Remote::new(&fake);
+    let opens = |bare| remote.open(spec(), bare).unwrap().known.version;
+    // Believed, in both ways; and once more, since it was said just now.
+    assert_eq!([opens(false), opens(true), opens(false)], [3, 3, 3]);
+    assert_eq!(fake.sent.borrow().len(), 2);
+    fake.now.set(fake.now.get() + Duration::from_secs(2));
+    assert_eq!(opens(false), 4);
+    // What the host has said to this very request it need not say again.
+    assert_eq!([opens(false), opens(true)], [4, 4]);
+    assert_eq!(fake.sent.borrow().len(), 3);
+}

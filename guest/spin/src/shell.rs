@@ -77,8 +77,10 @@ async fn answer(head: &Head, request: IncomingRequest) -> Result<Response, Respo
             headers: &headers,
         };
         let whole = Whole(&body);
-        let (response, _outcome) =
-            edge.handle(|services| v2::rest::handle(&request, &whole, services));
+        let (response, _outcome) = edge.handle_surely(
+            |services| v2::rest::handle(&request, &whole, services),
+            |(response, _)| may_be_old(head, response.status),
+        );
         let body = whole.assemble(response.body);
         return match body {
             Ok(body) => Ok(Response {
@@ -95,8 +97,17 @@ async fn answer(head: &Head, request: IncomingRequest) -> Result<Response, Respo
         headers: &headers,
         body: &body,
     };
-    let (response, _outcome) = edge.handle(|services| rest::handle(&request, services));
+    let (response, _outcome) = edge.handle_surely(
+        |services| rest::handle(&request, services),
+        |(response, _)| may_be_old(head, response.status),
+    );
     Ok(response)
+}
+
+/// Whether an answer may rest on what was true of a model once: that a request is bad, and what a
+/// model is.
+fn may_be_old(head: &Head, status: u16) -> bool {
+    (400..500).contains(&status) || head.method == "GET"
 }
 
 async fn send(response: Response, answer_to: ResponseOutparam) {

@@ -56,6 +56,8 @@ pub struct Edge<'a, F, P> {
     /// Whether something turned out to be old in this attempt.
     is_stale: Cell<bool>,
     is_last: Cell<bool>,
+    /// Whether a host was asked to run something, which tells it what the request was checked by.
+    has_run: Cell<bool>,
 }
 
 /// A version of a model, and what the processor says of it.
@@ -78,6 +80,7 @@ impl<'a, F: Far, P: Processor> Edge<'a, F, P> {
             described: RefCell::default(),
             is_stale: Cell::new(false),
             is_last: Cell::new(false),
+            has_run: Cell::new(false),
         }
     }
 
@@ -98,8 +101,24 @@ impl<'a, F: Far, P: Processor> Edge<'a, F, P> {
         }
     }
 
+    /// Handles the request, and once more where the answer may rest on what is known of a model
+    /// and is old: then the model is opened again, which asks its host. `may_be_old` says of which
+    /// answers that is so; never of one for which a host has run something.
+    pub fn handle_surely<T>(
+        &self,
+        mut handler: impl FnMut(&&Self) -> T,
+        may_be_old: impl FnOnce(&T) -> bool,
+    ) -> T {
+        let answer = self.handle(&mut handler);
+        if self.has_run.get() || !may_be_old(&answer) {
+            return answer;
+        }
+        self.handle(handler)
+    }
+
     /// Runs a model of the host.
     fn run(&self, name: &str, model: &F::Model, call: &FarCall<'_>) -> Result<FarReply> {
+        self.has_run.set(true);
         model.run(call).map_err(|error| {
             if error.code() != ErrorCode::Aborted {
                 return error;
