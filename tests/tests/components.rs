@@ -233,7 +233,7 @@ fn components_are_composed_into_one_file() {
     let good = compose(&[&with("models")], &program("pair"), &composed);
     let said = String::from_utf8_lossy(&good.stdout).into_owned();
     assert!(good.status.success(), "{said}");
-    assert_eq!(said.matches(" bytes, sha256 ").count(), 2, "{said}");
+    assert_eq!(said.matches(" bytes, sha256 ").count(), 3, "{said}");
     assert!(said.contains("is another file than"), "{said}");
     let denied = format!("--with_denied={}", program("probe").display());
     assert!(

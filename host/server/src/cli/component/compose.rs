@@ -120,10 +120,12 @@ fn compose(options: &Options, rest: &[String]) -> Result<(), Failed> {
     fs::write(output, &composed)
         .map_err(|error| format!("cannot write {}: {error}", output.display()))?;
     let output = output.display();
+    let others = plugs.iter().map(|plug| said(&plug.name, &plug.bytes));
     print(&format!(
-        "{}{}{output} is another file than {name}: what names one by its digest does not know the \
+        "{}{}{}{output} is another file than {name}: what names one by its digest does not know the \
          other\n",
         said(&name, &socket),
+        others.collect::<String>(),
         said(&output.to_string(), &composed),
     ));
     Ok(())
