@@ -108,6 +108,10 @@ fn dispatch(
             _ => error,
         }
     })?;
+    if asked.questions > 1 {
+        let what = "the request asks for several things: expected one of open, status and run";
+        return Err(Error::invalid_argument(what).into());
+    }
     match asked.what {
         What::Nothing => Err(Error::invalid_argument(
             "the request asks for nothing: expected one of open, status and run",
@@ -205,6 +209,10 @@ fn run(
         model.called_as(&ask.api);
     }
     if let Some(body) = body {
+        if !inputs.is_empty() {
+            let what = "a run has inputs or a body, and this one has both";
+            return Err(Error::invalid_argument(what).into());
+        }
         outcome.rows = 1;
         let accept = (!ask.accept.is_empty()).then_some(&*ask.accept);
         let content = body.content;
@@ -280,6 +288,8 @@ enum What {
 /// `Request`, its large parts still in the message.
 struct Asked {
     what: What,
+    /// How many there are: of several the last would be answered, and the others lost unseen.
+    questions: u32,
     inputs: BTreeMap<String, TensorParts>,
     body: Option<RawBody>,
 }
@@ -288,12 +298,14 @@ impl Asked {
     fn decode(source: &mut Source<'_, impl Message>) -> Decoded<Self> {
         let mut asked = Self {
             what: What::Nothing,
+            questions: 0,
             inputs: BTreeMap::new(),
             body: None,
         };
         let mut fields = Cursor::whole(source);
         while let Some((number, value)) = fields.next(source)? {
             let Value::Part(place) = value else { continue };
+            asked.questions += u32::from((1..=3).contains(&number));
             match number {
                 1 => asked.what = What::Open(read(place, source)?),
                 2 => asked.what = What::Status(read(place, source)?),

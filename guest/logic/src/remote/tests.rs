@@ -157,6 +157,11 @@ fn errors_keep_their_code_and_words() {
         panic!("there is no such model");
     };
     assert_eq!(error.code(), ErrorCode::NotFound);
+    let both = [client::open(&spec("m"), ""), client::status("m", None)].concat();
+    let Heard::Failed(error, _) = hear(&mut fake, &both) else {
+        panic!("two things were asked");
+    };
+    assert_eq!(error.code(), ErrorCode::InvalidArgument);
     let Heard::Failed(error, _) = hear(&mut fake, &[]) else {
         panic!("nothing was asked");
     };
