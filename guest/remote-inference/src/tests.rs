@@ -215,8 +215,9 @@ fn gives_answers_again_only_when_it_is_told_to_and_only_for_the_same_question() 
 #[test]
 fn settings_that_make_no_sense_are_named() {
     for (name, value, words) in [
-        ("tensorgate_url", "host:8501", "it is \"host:8501\""),
+        ("tensorgate_url", "host:8501", "http://gpu-box:8501"),
         ("tensorgate_url", "http://host/path", "without a path"),
+        ("tensorgate_url", "http://me:word@host", "or a password"),
         (
             "tensorgate_retries",
             "many",

@@ -43,6 +43,13 @@ fn failure(code: &ErrorCode) -> Failure {
         | ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout
         | ErrorCode::HttpResponseTimeout => Failure::Broken("it does not answer".to_owned()),
+        ErrorCode::ConnectionRefused => Failure::Broken("nobody listens there".to_owned()),
+        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout | ErrorCode::DestinationNotFound => {
+            Failure::Broken("its name is not known".to_owned())
+        }
+        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => {
+            Failure::Broken("the connection ended".to_owned())
+        }
         other => Failure::Broken(other.to_string()),
     }
 }
