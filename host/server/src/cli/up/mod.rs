@@ -30,7 +30,7 @@ use flags::{Options, RUN, UP};
 use say::Voice;
 use serve::{End, Setup};
 use source::{Source, TRIGGERS};
-use watch::Watch;
+use watch::{Seen, Watch};
 
 pub(super) use trigger::{NAME as TRIGGER, run as run_trigger};
 
@@ -123,8 +123,12 @@ fn up(
             from.display()
         )));
     }
+    // Before anything is read: who writes a file as soon as the routes are printed, or earlier, is
+    // not missed.
+    let mut seen = options.watch.then(|| Seen::look(&source, Some(voice)));
     if options.build || std::env::var_os("SPIN_ALWAYS_BUILD").is_some() {
         source.build(options, voice)?;
+        seen = seen.map(|seen| seen.built(&source));
     }
     // Files of components are copied here, and gone when the app has ended.
     let copies = tempfile::Builder::new()
@@ -141,9 +145,7 @@ fn up(
         directory: source.directory(),
         voice,
     };
-    let watch = options
-        .watch
-        .then(|| Watch::new(&source, options, tables, copies.path()));
+    let watch = seen.map(|seen| Watch::new(&source, options, tables, copies.path(), seen));
     serve::run(&setup, &app, watch)
 }
 

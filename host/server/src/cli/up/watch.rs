@@ -43,12 +43,12 @@ pub(super) struct Watch<'a> {
     copies: &'a Path,
     rounds: usize,
     again: usize,
-    seen: Option<Seen>,
+    seen: Seen,
 }
 
 /// What was there at a look.
 #[derive(Clone, PartialEq, Eq)]
-struct Seen {
+pub(super) struct Seen {
     manifest: Look,
     /// What the build makes components of.
     sources: Vec<Look>,
@@ -57,11 +57,14 @@ struct Seen {
 }
 
 impl<'a> Watch<'a> {
+    /// `seen` is what there was before `tables` and the app that runs were read: what changed
+    /// while they were is a change.
     pub(super) fn new(
         source: &'a Source,
         options: &'a Options,
         tables: Tables,
         copies: &'a Path,
+        seen: Seen,
     ) -> Self {
         Self {
             source,
@@ -70,23 +73,20 @@ impl<'a> Watch<'a> {
             copies,
             rounds: 0,
             again: 0,
-            seen: None,
+            seen,
         }
     }
 
     /// Waits for the next change, and makes the app of it.
     pub(super) async fn next(&mut self, voice: &Voice) -> Changed {
-        let before = match self.seen.take() {
-            Some(seen) => seen,
-            None => self.look(voice),
-        };
-        let (before, now, file) = self.wait(before, voice).await;
+        let before = self.seen.clone();
+        let (now, file) = self.wait(&before).await;
         print(&format!("\nchanged: {}\n", file.display()));
         let builds = before.sources != now.sources || before.manifest != now.manifest;
-        self.seen = Some(now.clone());
+        self.seen = now.clone();
         if builds {
             let built = tokio::task::block_in_place(|| self.source.build(self.options, voice));
-            self.note_build(&now, voice);
+            self.note_build(&now);
             if let Err(error) = built {
                 return Changed::App(Err(error));
             }
@@ -106,30 +106,30 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Returns when something is another than before, and changes no more: what there was, what
-    /// there is, and the first file that is another.
-    async fn wait(&self, before: Seen, voice: &Voice) -> (Seen, Seen, PathBuf) {
+    /// Returns when something is another than before, and changes no more: what there is, and the
+    /// first file that is another.
+    async fn wait(&self, before: &Seen) -> (Seen, PathBuf) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let mut now = self.look(voice);
-            let Some(file) = first_change(&before, &now) else {
+            let mut now = Seen::look(self.source, None);
+            let Some(file) = first_change(before, &now) else {
                 continue;
             };
             for _ in 0..MOST_LOOKS {
                 tokio::time::sleep(LOOK).await;
-                let later = self.look(voice);
+                let later = Seen::look(self.source, None);
                 if first_change(&now, &later).is_none() {
                     break;
                 }
                 now = later;
             }
-            return (before, now, file);
+            return (now, file);
         }
     }
 
     /// Takes what the build made for known; where it has changed its own sources, not for ever.
-    fn note_build(&mut self, before: &Seen, voice: &Voice) {
-        let now = self.look(voice);
+    fn note_build(&mut self, before: &Seen) {
+        let now = Seen::look(self.source, None);
         let same = before.sources == now.sources;
         self.again = if same { 0 } else { self.again + 1 };
         let sources = if self.again >= MOST_AGAIN {
@@ -138,21 +138,24 @@ impl<'a> Watch<'a> {
         } else {
             before.sources.clone()
         };
-        self.seen = Some(Seen {
+        self.seen = Seen {
             manifest: before.manifest.clone(),
             sources,
             made: now.made,
-        });
+        };
     }
+}
 
-    fn look(&self, voice: &Voice) -> Seen {
-        let mut seen = Seen {
+impl Seen {
+    /// What there is now. `voice` says what cannot be watched.
+    pub(super) fn look(source: &Source, voice: Option<&Voice>) -> Self {
+        let mut seen = Self {
             manifest: Look::new(),
             sources: Vec::new(),
             made: Vec::new(),
         };
-        let Source::Manifest(path) = self.source else {
-            seen.made.push(files([self.source.path()]));
+        let Source::Manifest(path) = source else {
+            seen.made.push(files([source.path()]));
             return seen;
         };
         seen.manifest = files([path.as_path()]);
@@ -160,36 +163,43 @@ impl<'a> Watch<'a> {
         let Ok(manifest) = source::read(path) else {
             return seen;
         };
-        self.look_at(&manifest, &mut seen, voice);
+        seen.look_at(&source.directory(), &manifest, voice);
         seen
     }
 
-    fn look_at(&self, manifest: &Manifest, seen: &mut Seen, voice: &Voice) {
-        let root = self.source.directory();
+    /// The same after a build: what it made is known, what changed beside it is not.
+    pub(super) fn built(self, source: &Source) -> Self {
+        Self {
+            made: Self::look(source, None).made,
+            ..self
+        }
+    }
+
+    fn look_at(&mut self, root: &Path, manifest: &Manifest, voice: Option<&Voice>) {
         for (id, component) in &manifest.components {
             if let ComponentSource::File(path) = &component.source {
-                seen.made.push(files([root.join(path).as_path()]));
+                self.made.push(files([root.join(path).as_path()]));
             }
             for mount in &component.files {
                 let pattern = match mount {
                     Mount::Pattern(pattern) => pattern.clone(),
                     Mount::Placement { source, .. } => format!("{source}/**"),
                 };
-                seen.made
-                    .push(matching(&root, [pattern.as_str()]).unwrap_or_default());
+                self.made
+                    .push(matching(root, [pattern.as_str()]).unwrap_or_default());
             }
             let Some(build) = &component.build else {
                 continue;
             };
             let directory = build.workdir.as_ref().map(|directory| root.join(directory));
-            let directory = directory.unwrap_or_else(|| root.clone());
+            let directory = directory.unwrap_or_else(|| root.to_owned());
             let patterns = build.watch.iter().map(String::as_str);
-            match matching(&directory, patterns) {
-                Ok(look) => seen.sources.push(look),
-                Err(problem) if self.rounds == 0 && self.seen.is_none() => {
+            match (matching(&directory, patterns), voice) {
+                (Ok(look), _) => self.sources.push(look),
+                (Err(problem), Some(voice)) => {
                     voice.warning(&format!("component {id} is not watched: {problem}"));
                 }
-                Err(_) => {}
+                (Err(_), None) => {}
             }
         }
     }
