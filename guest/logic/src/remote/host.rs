@@ -11,7 +11,7 @@ use super::{CONTENT_TYPE, PATH};
 use crate::exchange::{ChunkedResponse, HttpRequest};
 use crate::grpc::parts::TensorParts;
 use crate::grpc::source::Source;
-use crate::grpc::tensor::{Tensor, decode};
+use crate::grpc::tensor::{Bad, Tensor, decode};
 use crate::grpc::wire::{Cursor, Decoded, Value};
 use crate::grpc::write::{Answer, HOLD_FROM, put_bytes};
 use crate::inference::{Call, Hosted, Inference, Input, Model, Range, Reply};
@@ -183,7 +183,7 @@ fn run(
     services: &impl Services<Model: Hosted>,
     outcome: &mut Outcome,
 ) -> Result<Vec<Chunk>, Refusal> {
-    outcome.api = api_name(&ask.api);
+    outcome.api = api_name(&ask.api)?;
     let signature = match &*ask.signature_name {
         "" => DEFAULT_SIGNATURE,
         name => name,
@@ -223,7 +223,14 @@ fn run(
     for (name, parts) in inputs {
         let fault = |fault: crate::grpc::wire::Fault| fault.into_error("tensorflow.TensorProto");
         let tensor = decode(parts, source).map_err(fault)?;
-        let tensor: Tensor = tensor.map_err(|bad| bad.into_error(&name))?;
+        let tensor: Tensor = tensor.map_err(|bad| match bad {
+            // TensorFlow Serving's words do not say more; nobody expects them here.
+            Bad::Tensor => Error::invalid_argument(format!(
+                "the input {name} is no tensor: expected a dtype of numbers, booleans or strings, \
+                 a shape without unknown dimensions, and exactly its elements"
+            )),
+            Bad::Size(_) => bad.into_error(&name),
+        })?;
         tensors.push((name, tensor));
     }
     let inputs: Vec<Input<'_>> = tensors
@@ -263,13 +270,19 @@ fn ran(model: &impl Model, reply: Reply, outcome: &mut Outcome) -> Result<Vec<Ch
     Ok(answer.finish())
 }
 
-/// The name of a run's purpose in reports.
-fn api_name(api: &str) -> &'static str {
-    match api {
-        "classify" => "classify",
-        "regress" => "regress",
-        _ => "predict",
+/// What a run is for, in the words of reports and processors.
+fn api_name(api: &str) -> Result<&'static str> {
+    const APIS: [&str; 4] = ["predict", "classify", "regress", "multi-inference"];
+    if api.is_empty() {
+        return Ok(APIS[0]);
     }
+    APIS.into_iter().find(|name| *name == api).ok_or_else(|| {
+        let given: String = api.chars().take(100).collect();
+        Error::invalid_argument(format!(
+            "the api {given:?} is none: expected one of {}",
+            APIS.join(", ")
+        ))
+    })
 }
 
 /// A body within the message.

@@ -169,6 +169,43 @@ fn errors_keep_their_code_and_words() {
 }
 
 #[test]
+fn a_run_says_what_it_is_for_and_has_tensors() {
+    let mut fake = house();
+    let spec_m = spec("m");
+    let other = Run {
+        api: "train",
+        ..a_run(&spec_m, (3, "d3"))
+    };
+    let sent = client::run(&other, Reply::Tensors(vec![])).unwrap();
+    let Heard::Failed(error, None) = hear(&mut fake, &sent) else {
+        panic!("there is no such api");
+    };
+    assert_eq!(
+        error.message(),
+        "the api \"train\" is none: expected one of predict, classify, regress, multi-inference"
+    );
+
+    let input = fixed("x", DType::FLOAT, &[2], &[1.0f32, 2.0]);
+    let sent = client::run(&a_run(&spec_m, (3, "d3")), Reply::Tensors(vec![input]));
+    let mut sent = sent.unwrap().concat();
+    let content = [1.0f32, 2.0].map(f32::to_le_bytes).concat();
+    let at = sent.windows(8).position(|bytes| bytes == content);
+    // The shape stands before the content, a dimension as a varint.
+    let dimension = at.map(|at| sent[..at].iter().rposition(|byte| *byte == 2));
+    sent[dimension.flatten().expect("the dimension")] = 3;
+    let Heard::Failed(error, None) = hear(&mut fake, &[sent]) else {
+        panic!("three elements have another size");
+    };
+    assert!(
+        error
+            .message()
+            .starts_with("the input x is no tensor: expected a dtype of numbers"),
+        "{error}"
+    );
+    assert!(fake.runs.borrow().is_empty());
+}
+
+#[test]
 fn states_of_versions_arrive() {
     let mut fake = house();
     let Heard::Versions(versions) = hear(&mut fake, &client::status("m", None)) else {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use tensorgate_types::{
-    DEFAULT_SIGNATURE, Error, InputView, ModelSpec, Result, ShapeCheck, Signature, validate_inputs,
+    DEFAULT_SIGNATURE, Error, ErrorCode, InputView, ModelSpec, Result, ShapeCheck, Signature, validate_inputs,
 };
 
 use super::log::{self, Asked};
@@ -26,7 +26,10 @@ pub(super) fn predict(
     let model = match services.open(spec) {
         Ok(model) => model,
         Err(error) => {
-            check_envelope(body)?;
+            // Where nobody can say now what the processor takes, a body of another type may be good.
+            if !is_out_of_reach(&error) || !says_other_than_json(request) {
+                check_envelope(body)?;
+            }
             return Err(error);
         }
     };
@@ -60,6 +63,23 @@ pub(super) fn predict(
     };
     log::predict(services, who, &asked, outputs);
     Ok(Content::json(written))
+}
+
+/// Whether this is no word on the model, because who would say it was not reached.
+fn is_out_of_reach(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        ErrorCode::Unavailable | ErrorCode::DeadlineExceeded
+    )
+}
+
+/// Whether the headers say that the body is not JSON. `curl -d` says a form, and means nothing.
+fn says_other_than_json(request: &Request<'_>) -> bool {
+    request.header("content-type").is_some_and(|kind| {
+        !["application/json", "application/x-www-form-urlencoded"]
+            .iter()
+            .any(|json| media_type_fits(json, kind))
+    })
 }
 
 /// The error of a body that was read as JSON, before a model whose processor takes others: who

@@ -16,6 +16,8 @@ use crate::services::LogEntry;
 #[derive(Default)]
 struct Fake {
     strict: bool,
+    /// Nobody can say what there is.
+    away: bool,
     runs: RefCell<Vec<String>>,
     settings: Settings,
     sampled: bool,
@@ -29,6 +31,7 @@ impl<'a> Inference for &'a Fake {
 
     fn open(&self, spec: &ModelSpec) -> Result<FakeModel<'a>> {
         match (&*spec.name, &spec.version) {
+            _ if self.away => Err(Error::unavailable("the host is away")),
             ("m", VersionChoice::Latest | VersionChoice::Specific(3)) => Ok(FakeModel(self)),
             (_, VersionChoice::Label(label)) => Err(Error::invalid_argument(format!(
                 "Unrecognized servable version label: {label}"
@@ -301,6 +304,31 @@ fn errors_come_in_the_order_of_the_original() {
         ),
         "Conversion of JSON Value: 1 to type: complex64"
     );
+}
+
+#[test]
+fn a_body_of_another_type_is_not_called_bad_json_where_nobody_knows_what_the_model_takes() {
+    let fake = Fake {
+        away: true,
+        ..Fake::default()
+    };
+    let headers = |kind: &str| vec![("content-type".to_owned(), kind.to_owned())];
+    for (kind, status) in [
+        (None, 400),
+        (Some("application/json; charset=utf-8"), 400),
+        (Some("application/x-www-form-urlencoded"), 400),
+        (Some("text/plain"), 503),
+    ] {
+        let headers = kind.map(headers).unwrap_or_default();
+        let request = Request {
+            method: "POST",
+            path: "/v1/models/m:predict",
+            headers: &headers,
+            body: b"not a word of JSON",
+        };
+        let (response, _) = handle(&request, &&fake);
+        assert_eq!(response.status, status, "{kind:?}");
+    }
 }
 
 #[test]
