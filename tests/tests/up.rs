@@ -216,8 +216,14 @@ fn a_store_outlives_the_process_and_is_whose_manifest_says_so() {
     assert!(said.contains("in use by another process"), "{said}");
     assert_eq!(app.end(Signal::TERM).code(), Some(0));
 
-    let app = project.up(FLAGS);
+    let mut app = project.up(FLAGS);
     assert_eq!(app.get("/count?default").body, "3");
+    assert_eq!(app.end(Signal::TERM).code(), Some(0));
+
+    // With nowhere to keep it, as Spin runs an app from a registry.
+    let app = project.up(&[FLAGS, &["--state-dir="]].concat());
+    assert_eq!(app.get("/count?default").body, "1");
+    assert_eq!(app.get("/count?default").body, "2");
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod plug;
 use std::collections::BTreeMap;
 use std::fs;
 
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use wac_graph::types::SubtypeChecker;
 
@@ -294,7 +295,7 @@ pub fn refused_by_spin<'a>(
 ///
 /// # Errors
 ///
-/// It is no file, or cannot be read, or is no component.
+/// It is no file, or cannot be read, or has another digest than the app says, or is no component.
 pub fn read(source: &LockedSource) -> Result<Vec<u8>, ComposeError> {
     let Some(url) = &source.content.source else {
         return Err(ComposeError::Source(
@@ -308,6 +309,15 @@ pub fn read(source: &LockedSource) -> Result<Vec<u8>, ComposeError> {
             path.display()
         ))
     })?;
+    if let Some(expected) = &source.content.digest {
+        let found = format!("sha256:{:x}", Sha256::digest(&bytes));
+        if !expected.eq_ignore_ascii_case(&found) {
+            return Err(ComposeError::Source(format!(
+                "{} has the digest {found}, and the app expects {expected}",
+                path.display()
+            )));
+        }
+    }
     check(&bytes).map_err(|reason| ComposeError::Source(format!("{} {reason}", path.display())))?;
     Ok(bytes)
 }
@@ -321,5 +331,36 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), &'static str> {
              components",
         ),
         _ => Err("is no WebAssembly component"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::ContentRef;
+
+    #[test]
+    fn a_source_that_is_another_than_was_locked_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("c.wasm");
+        fs::write(&path, wat::parse_str("(component)").unwrap()).unwrap();
+        let digest = format!("sha256:{:x}", Sha256::digest(fs::read(&path).unwrap()));
+        let source = |digest: Option<&str>| LockedSource {
+            content_type: "application/wasm".to_owned(),
+            content: ContentRef {
+                source: Some(format!("file://{}", path.display())),
+                digest: digest.map(str::to_owned),
+                ..ContentRef::default()
+            },
+        };
+        assert!(read(&source(None)).is_ok());
+        assert!(read(&source(Some(&digest))).is_ok());
+        let other = format!("sha256:{}", "0".repeat(64));
+        let refused = read(&source(Some(&other))).unwrap_err();
+        let expected = format!(
+            "{} has the digest {digest}, and the app expects {other}",
+            path.display()
+        );
+        assert_eq!(refused.to_string(), expected);
     }
 }

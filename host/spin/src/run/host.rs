@@ -33,7 +33,7 @@ pub struct HostOptions {
     pub cache: Option<PathBuf>,
     /// The models that components may call; none where there are none.
     pub models: Option<Arc<dyn Models>>,
-    /// The file of the key-value store; none for no stores.
+    /// The file of the key-value store; none to keep it in memory, until the host ends.
     pub key_value: Option<PathBuf>,
     /// Where it is said what goes wrong, and what components print.
     pub console: Console,
@@ -190,17 +190,15 @@ impl Host {
         if stores.is_empty() && options.key_values.is_empty() {
             return Ok(None);
         }
-        let Some(path) = &self.key_value else {
-            return Err(RunError::new(
-                "components use a key-value store, and there is no state directory to keep it in \
-                 (--state-dir)",
-            ));
-        };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match &*open {
             Some(file) => Arc::clone(file),
             None => {
-                let file = Arc::new(KeyValueFile::open(path)?);
+                let file = match &self.key_value {
+                    Some(path) => KeyValueFile::open(path)?,
+                    None => KeyValueFile::in_memory()?,
+                };
+                let file = Arc::new(file);
                 *open = Some(Arc::clone(&file));
                 file
             }
@@ -217,7 +215,7 @@ impl Host {
         Ok(Some(file))
     }
 
-    /// Where the default store is kept, where an app of this host uses it.
+    /// The file of the default store, where an app of this host uses it.
     #[must_use]
     pub fn key_value_in_use(&self) -> Option<&Path> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -118,6 +118,7 @@ impl Logs {
         Some(places.each_ref().map(|place| Output {
             place: Arc::clone(place),
             queue: self.queue.clone(),
+            begun: Vec::new(),
         }))
     }
 
@@ -193,11 +194,52 @@ fn write_all(mut pieces: mpsc::Receiver<Piece>, console: &Console) {
     }
 }
 
-/// One stream of one component.
-#[derive(Debug, Clone)]
+/// One stream of one instance of a component.
+///
+/// Whole lines are written: `eprintln!` makes several pieces of one, and between them another
+/// instance may print.
+#[derive(Debug)]
 pub(super) struct Output {
     place: Arc<Place>,
     queue: mpsc::Sender<Piece>,
+    /// A line without its end, shorter than [`PIECE`].
+    begun: Vec<u8>,
+}
+
+impl Output {
+    fn send(&self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        let place = Arc::clone(&self.place);
+        // `check_write` has seen room. Where others were quicker, this piece is lost, and said so.
+        if self
+            .queue
+            .try_send(Piece::Printed { place, bytes })
+            .is_err()
+        {
+            tracing::warn!("a piece of what a component printed was lost: too much is printed");
+        }
+    }
+}
+
+impl Drop for Output {
+    /// What an instance has not ended a line with is the end of it.
+    fn drop(&mut self) {
+        let rest = std::mem::take(&mut self.begun);
+        self.send(rest.into());
+    }
+}
+
+impl Clone for Output {
+    /// The same place, at the start of a line.
+    fn clone(&self) -> Self {
+        Self {
+            place: Arc::clone(&self.place),
+            queue: self.queue.clone(),
+            begun: Vec::new(),
+        }
+    }
 }
 
 impl IsTerminal for Output {
@@ -220,17 +262,24 @@ impl StdoutStream for Output {
 #[async_trait]
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let piece = Piece::Printed {
-            place: Arc::clone(&self.place),
-            bytes,
-        };
-        // `check_write` has seen room. Where others were quicker, this piece is lost, and said so.
-        if self.queue.try_send(piece).is_err() {
-            tracing::warn!("a piece of what a component printed was lost: too much is printed");
+        let end = bytes.iter().rposition(|byte| *byte == b'\n');
+        let lines = end.map_or(0, |end| end + 1);
+        if lines > 0 && self.begun.is_empty() {
+            self.send(bytes.slice(..lines));
+        } else if lines > 0 {
+            self.begun.extend_from_slice(&bytes[..lines]);
+            let whole = std::mem::take(&mut self.begun);
+            self.send(whole.into());
+        }
+        self.begun.extend_from_slice(&bytes[lines..]);
+        if self.begun.len() >= PIECE {
+            let long = std::mem::take(&mut self.begun);
+            self.send(long.into());
         }
         Ok(())
     }
 
+    /// Guests flush after every piece.
     fn flush(&mut self) -> StreamResult<()> {
         Ok(())
     }
@@ -273,6 +322,40 @@ mod tests {
         assert_eq!(print(&options, "two\n").await, "one\ntwo\n");
         options.truncate = true;
         assert_eq!(print(&options, "three\n").await, "three\n");
+    }
+
+    #[tokio::test]
+    async fn lines_of_instances_are_not_mixed_and_none_is_lost() {
+        let place = tempfile::tempdir().unwrap();
+        let options = LogOptions {
+            directory: Some(place.path().to_owned()),
+            truncate: false,
+            follow: Follow::Nobody,
+        };
+        let logs = Logs::open(&options, Console::default(), ["a"].into_iter()).unwrap();
+        let [one, other] = logs.of("a").unwrap();
+        let [mut one, mut other] = [one.p2_stream(), other.p2_stream()];
+        let [mut again, _] = logs.of("a").unwrap().map(|output| output.p2_stream());
+        let mut print = |which: usize, text: &'static str| {
+            let stream = [&mut one, &mut again, &mut other].into_iter().nth(which);
+            let bytes = Bytes::from_static(text.as_bytes());
+            stream.unwrap().write(bytes).unwrap();
+        };
+        print(0, "fir");
+        print(1, "sec");
+        print(0, "st\nthi");
+        print(1, "ond");
+        print(0, "rd\n");
+        print(1, "\n");
+        print(2, "no end");
+        drop(other);
+        let long = "x".repeat(PIECE);
+        one.write(Bytes::from(long.clone())).unwrap();
+        logs.flush().await;
+        let read = |stream| fs::read_to_string(place.path().join(format!("a_{stream}.txt")));
+        let expected = format!("first\nthird\nsecond\n{long}");
+        assert_eq!(read("stdout").unwrap(), expected);
+        assert_eq!(read("stderr").unwrap(), "no end");
     }
 
     #[test]

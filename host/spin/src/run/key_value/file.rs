@@ -1,8 +1,9 @@
-//! The file of an app's key-value stores: a table for each store.
+//! The file of an app's key-value stores, or what stands for it in memory: a table for each store.
 
 use std::fs;
 use std::path::Path;
 
+use redb::backends::InMemoryBackend;
 use redb::{
     Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError,
 };
@@ -34,6 +35,14 @@ impl KeyValueFile {
             error => RunError::because(format!("cannot open the key-value store {shown}"), error),
         })?;
         Ok(Self(database))
+    }
+
+    /// What is gone when it is closed.
+    pub(in crate::run) fn in_memory() -> Result<Self, RunError> {
+        Database::builder()
+            .create_with_backend(InMemoryBackend::new())
+            .map(Self)
+            .map_err(|error| RunError::because("cannot make a key-value store in memory", error))
     }
 
     pub(super) fn get(&self, label: &str, key: &str) -> Result<Option<Vec<u8>>, String> {
