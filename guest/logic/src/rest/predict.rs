@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use tensorgate_types::{
-    DEFAULT_SIGNATURE, Error, ErrorCode, InputView, ModelSpec, Result, ShapeCheck, Signature, validate_inputs,
+    DEFAULT_SIGNATURE, Error, ErrorCode, InputView, ModelSpec, Result, ShapeCheck, Signature,
+    validate_inputs,
 };
 
 use super::log::{self, Asked};

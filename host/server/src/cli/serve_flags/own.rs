@@ -137,7 +137,7 @@ pub(crate) const OWN: &[Row] = &[
             bytes(v).map(|bytes| o.sandbox_memory_bytes = bytes)
         }),
         "How much memory one component instance may have; a request that takes more is answered with \
-         413, a call with RESOURCE_EXHAUSTED.",
+         413 (429 where it is its answer that does), a call with RESOURCE_EXHAUSTED.",
     ),
     acts(
         "sandbox_cpu_budget_in_ms",
