@@ -176,6 +176,12 @@ impl App {
             .unwrap_or_else(|error| panic!("{error}; it said:\n{}", self.said()))
     }
 
+    /// The id of its process.
+    #[must_use]
+    pub fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Where it serves.
     #[must_use]
     pub fn port(&self) -> u16 {

@@ -2,10 +2,16 @@
 //! components, under a host of `wasi:http` 0.2 that routes as the manifest says and enforces its
 //! `allowed_outbound_hosts` (`tensorgate up`). What a client gets must be what the host itself
 //! would have said.
+//!
+//! With `TENSORGATE_TEST_SPIN` it is that program which runs the manifest, and stock Spin's own
+//! host: `cargo xtask test` does so, too, where `spin` is on the PATH.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use rustix::process::{Signal, kill_process_group};
 use tensorgate_tests::app::{App, Project, Reply, as_app};
 use tensorgate_tests::models::{BasePath, path};
 use tensorgate_tests::relay::Relay;
@@ -39,16 +45,41 @@ fn manifest(processor: Option<&Path>) -> String {
     text.replace(identity, &own)
 }
 
+/// Spin, where it is to run the manifest.
+fn spin() -> Option<PathBuf> {
+    std::env::var_os("TENSORGATE_TEST_SPIN").map(PathBuf::from)
+}
+
+/// What runs the manifest in this directory.
+fn up(directory: &Path) -> Command {
+    let mut command = match spin() {
+        None => tensorgate(),
+        Some(spin) => Command::new(spin),
+    };
+    // `spin up` starts another process that serves.
+    command.arg("up").arg("-f").arg(directory).process_group(0);
+    as_app(&mut command);
+    command
+}
+
 /// The edge, before the host at this address.
 struct Edge {
     app: App,
     _project: Project,
 }
 
+impl Drop for Edge {
+    fn drop(&mut self) {
+        // Fails when all have ended already.
+        let _ = kill_process_group(self.app.id(), Signal::KILL);
+    }
+}
+
 impl Edge {
     fn before(url: &str, manifest: &str, variables: &[&str]) -> Self {
         let project = Project::new(&[], manifest);
-        let mut command = project.command(&["--listen", "127.0.0.1:0", "--variable"]);
+        let mut command = up(project.path());
+        command.args(["--listen", "127.0.0.1:0", "--variable"]);
         command.arg(format!("tensorgate_url={url}"));
         for variable in variables {
             command.args(["--variable", variable]);
@@ -328,10 +359,7 @@ fn a_manifest_that_names_no_host_says_so_at_the_start() {
         "tensorgate_url = { required = true }",
     );
     let project = Project::new(&[], &wrong);
-    let mut command = tensorgate();
-    command.arg("up").arg("-f").arg(project.path());
-    as_app(&mut command);
-    let ended = command.output().expect("it can be run");
+    let ended = up(project.path()).output().expect("it can be run");
     assert_eq!(ended.status.code(), Some(1));
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(said.contains("tensorgate_url"), "{said}");

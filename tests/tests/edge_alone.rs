@@ -1,12 +1,16 @@
 //! The edge as one file, run by a host that has WASI and `wasi:http` 0.2 and nothing else: what
-//! `wasmtime serve -Scli` is. wasmtime's own implementation of both, an instance for each request.
+//! `wasmtime serve -Scli` is. wasmtime's own implementation of both, an instance for each request;
+//! and that program itself, where there is one.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
+use tensorgate_tests::app::App;
+use tensorgate_tests::http::Answer;
 use tensorgate_tests::models::path;
 use tensorgate_tests::program;
 use tensorgate_tests::server::{Server, output, tensorgate};
@@ -175,6 +179,16 @@ impl Edge {
     }
 }
 
+/// What is wrong with an answer of the edge to a case of the table, beside the host's.
+fn check(case: &table::Case, at_edge: (u16, &str), at_host: &Answer) -> Vec<String> {
+    let (status, body) = at_edge;
+    let mut wrong: Vec<String> = case.check(status, body).err().into_iter().collect();
+    if (status, body) != (at_host.status, &*at_host.body) {
+        wrong.push(format!("{}:\n {at_host:?}\n {at_edge:?}", case.what));
+    }
+    wrong
+}
+
 #[tokio::test]
 async fn one_file_answers_the_table_as_the_host_does() {
     let server = Server::with_model("conformance", &path("conformance"), &[]);
@@ -191,10 +205,31 @@ async fn one_file_answers_the_table_as_the_host_does() {
         let at_edge = edge.serve(request).await;
         let at_host = server.post(&path, &case.body);
         let text = String::from_utf8_lossy(at_edge.body());
-        wrong.extend(case.check(at_edge.status().as_u16(), &text).err());
-        if at_edge.status() != at_host.status || at_edge.body() != at_host.body.as_bytes() {
-            wrong.push(format!("{}:\n {at_host:?}\n {at_edge:?}", case.what));
-        }
+        wrong.extend(check(&case, (at_edge.status().as_u16(), &text), &at_host));
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "needs the program wasmtime: `cargo xtask test` runs it where that is on the PATH"]
+fn wasmtime_serves_the_file_and_answers_the_table_as_the_host_does() {
+    let program = std::env::var_os("TENSORGATE_TEST_WASMTIME");
+    let program = program.expect("TENSORGATE_TEST_WASMTIME names the program");
+    let server = Server::with_model("conformance", &path("conformance"), &[]);
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = compose(&folder, "--with_wasi");
+    // It says on standard error where it serves.
+    let script = "exec \"$0\" serve -Scli --addr 127.0.0.1:0 --env \"$1\" \"$2\" 2>&1";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(program);
+    command.arg(format!("TENSORGATE_URL=http://127.0.0.1:{}", server.port()));
+    let edge = App::start(command.arg(&file));
+    let mut wrong = Vec::new();
+    for case in table::cases() {
+        let path = format!("/v1/models/conformance:{}", case.api);
+        let at_edge = edge.post(&path, &[], &case.body);
+        let at_host = server.post(&path, &case.body);
+        wrong.extend(check(&case, (at_edge.status, &at_edge.body), &at_host));
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }

@@ -68,6 +68,11 @@ pub(super) const STEPS: &[Step] = &[
         run: test,
     },
     Step {
+        name: "elsewhere",
+        what: "the edge runs under Spin and wasmtime, where they are on the PATH",
+        run: elsewhere,
+    },
+    Step {
         name: COMPATIBILITY,
         what: "each row of docs/compatibility.md has a test that passed",
         run: compatibility::check,
@@ -189,6 +194,30 @@ fn test(repo: &Repo) -> Result<()> {
     guests::build(repo)?;
     host::build(repo)?;
     record::run(repo, host::command(repo, "test").arg("--no-fail-fast"))
+}
+
+/// The suites of the edge again, by programs that nobody needs to have.
+fn elsewhere(repo: &Repo) -> Result<()> {
+    let suites: [(&str, &str, &[&str]); 2] = [
+        ("spin", "TENSORGATE_TEST_SPIN", &["--test", "edge"]),
+        (
+            "wasmtime",
+            "TENSORGATE_TEST_WASMTIME",
+            &["--test", "edge_alone", "--", "--ignored"],
+        ),
+    ];
+    for (program, variable, suite) in suites {
+        let Some(path) = process::on_path(program) else {
+            progress::note(&format!("skipped: no `{program}` on the PATH"));
+            continue;
+        };
+        progress::note(&format!("the edge under {}", path.display()));
+        setup::everything(repo)?;
+        guests::build(repo)?;
+        host::build(repo)?;
+        process::run(host::command(repo, "test").args(suite).env(variable, path))?;
+    }
+    Ok(())
 }
 
 fn run_examples(repo: &Repo) -> Result<()> {
