@@ -20,6 +20,7 @@ mod setup;
 mod stamp;
 mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -108,7 +109,12 @@ fn run() -> Result<ExitCode> {
             setup::wasm_target(&repo)?;
             guests::build(&repo)?;
         }
-        "edge" => edge::edge(&repo, arguments)?,
+        "edge" => {
+            let profile = profile(&mut arguments, Profile::Release)?;
+            let processor = arguments.value("--processor")?.map(PathBuf::from);
+            arguments.finish()?;
+            edge::edge(&repo, profile, processor)?;
+        }
         "package" => {
             let profile = profile(&mut arguments, Profile::Dist)?;
             let check = !arguments.flag("--no-check");

@@ -56,6 +56,23 @@ impl Server {
         command
             .arg(format!("--port={grpc}"))
             .arg(format!("--rest_api_port={rest}"));
+        Self::start_at([grpc, rest], command, models, log)
+    }
+
+    /// The same for `tensorgate up` of a manifest whose components answer for the models. It has
+    /// no port for gRPC.
+    pub(crate) fn start_up(mut command: Command, models: &[&str], log: PathBuf) -> Result<Self> {
+        let [_, rest] = free_ports()?;
+        command.arg(format!("--listen=127.0.0.1:{rest}"));
+        Self::start_at([0, rest], command, models, log)
+    }
+
+    fn start_at(
+        [grpc, rest]: [u16; 2],
+        mut command: Command,
+        models: &[&str],
+        log: PathBuf,
+    ) -> Result<Self> {
         let file = process::log_file(&log)?;
         let child = command
             .stdin(Stdio::null())

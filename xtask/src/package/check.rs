@@ -67,10 +67,29 @@ pub(super) fn check(repo: &Repo, tarball: &Path) -> Result<()> {
             let log = repo.logs().join(format!("package-{name}.log"));
             let server = Server::start(command, &[MODEL], log)?;
             ask(server.port())?;
+            if name == "tensorgate" {
+                ask_edge(repo, &top, server.port())?;
+            }
             server.stop()?;
         }
         Ok(())
     })
+}
+
+/// Runs the edge of the package before the server at this port.
+fn ask_edge(repo: &Repo, top: &Path, port: u16) -> Result<()> {
+    progress::note("serving share/edge with bin/tensorgate up");
+    let mut command = Command::new(top.join("bin/tensorgate"));
+    command
+        .args(["up", "--from"])
+        .arg(top.join("share/edge"))
+        .arg(format!("--variable=tensorgate_url=http://127.0.0.1:{port}"))
+        .env_clear()
+        .current_dir("/");
+    let log = repo.logs().join("package-edge.log");
+    let edge = Server::start_up(command, &[MODEL], log)?;
+    ask(edge.port())?;
+    edge.stop()
 }
 
 /// The directory that the tarball made.

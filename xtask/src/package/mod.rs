@@ -12,19 +12,27 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::edge;
+use crate::guests;
 use crate::process;
 use crate::progress;
 use crate::repo::{Profile, Repo};
 use crate::server;
+use crate::setup;
 
 /// Where libtensorflow goes, said in the place itself.
 const LIB_README: &str = include_str!("lib-README.txt");
+
+/// What stands above the manifest of the edge.
+const EDGE_HEAD: &str = include_str!("edge-head.toml");
 
 /// For machines with systemd, to be edited.
 const UNIT: &str = include_str!("tensorgate.service");
 
 /// Makes the tarball and, where asked to, proves that it works elsewhere.
 pub(crate) fn package(repo: &Repo, profile: Profile, check: bool) -> Result<()> {
+    setup::wasm_target(repo)?;
+    guests::build(repo)?;
     server::build(repo, profile)?;
     let tarball = progress::step("packing", || pack(repo, profile))?;
     progress::print(&format!("{}\n", tarball.display()));
@@ -49,7 +57,7 @@ fn pack(repo: &Repo, profile: Profile) -> Result<PathBuf> {
         }
         _ => {}
     }
-    for directory in ["bin", "lib", "share/systemd"] {
+    for directory in ["bin", "lib", "share/edge", "share/systemd"] {
         let directory = top.join(directory);
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
@@ -75,6 +83,8 @@ fn pack(repo: &Repo, profile: Profile) -> Result<PathBuf> {
     write(&top.join("share/systemd/tensorgate.service"), UNIT)?;
     write(&top.join("BUILD.txt"), &build_facts(&binary)?)?;
 
+    pack_edge(repo, &binary, &top.join("share/edge"))?;
+
     plugin::pack(&packages, &binary)?;
     let tarball = packages.join(format!("{name}.tar.gz"));
     process::run(
@@ -88,6 +98,27 @@ fn pack(repo: &Repo, profile: Profile) -> Result<PathBuf> {
             .arg(&name),
     )?;
     Ok(tarball)
+}
+
+/// The edge, for those who have no checkout: its components one by one, composed, and a manifest.
+fn pack_edge(repo: &Repo, binary: &Path, into: &Path) -> Result<()> {
+    for name in ["spin_shell", "remote_inference", "identity_processor"] {
+        copy(
+            &edge::component(repo, name),
+            &into.join(format!("tensorgate_{name}.wasm")),
+        )?;
+    }
+    let processor = edge::component(repo, "identity_processor");
+    edge::compose(repo, binary, &processor, into)?;
+    let manifest = repo.root().join("deploy/spinkube/spin.toml");
+    let manifest = std::fs::read_to_string(&manifest)
+        .with_context(|| format!("cannot read {}", manifest.display()))?;
+    // How the file is built is of no use here.
+    let rest = manifest.find("spin_manifest_version").unwrap_or_default();
+    write(
+        &into.join("spin.toml"),
+        &format!("{EDGE_HEAD}{}", &manifest[rest..]),
+    )
 }
 
 /// Debug information is most of a dev build's size. Without binutils it stays in.
