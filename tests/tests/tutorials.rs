@@ -161,6 +161,10 @@ fn version_labels_and_canaries() {
         "--model_config_file_poll_wait_seconds=1",
         "--allow_version_labels_for_unavailable_models=true",
     ]);
+    // The port is open as soon as a model answers, be it by another version than the label's.
+    for version in ["2", "3"] {
+        let _ = server.wait_for_state("second", version, "AVAILABLE");
+    }
     let ask = |of: &str| server.post(&format!("/v1/models/{of}:predict"), THREE).body;
     assert_eq!(ask("first"), HALF_PLUS_TWO);
     assert_eq!(ask("second/labels/stable"), HALF_PLUS_TWO);
