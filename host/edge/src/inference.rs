@@ -19,7 +19,7 @@ use crate::contract::{
     ErrorOut, ModelSpecIn, NamedTensorIn, NamedTensorOut, SignatureOut, VersionStatusOut,
 };
 use crate::convert::{Guest, output_names};
-use crate::lower::{error_out, signature_out, status_out, tensors_out};
+use crate::lower::{bytes_of, error_out, signature_out, status_out, tensors_out};
 use crate::processing::{check_covered, run_calls};
 use crate::state::{EdgeState, HeldModel};
 use crate::{Call, NamedTensors, OpenModel};
@@ -156,10 +156,12 @@ async fn predict(
     };
     let result = run_calls(&mut store, &model, vec![call]).await;
     Ok((match result {
-        Ok(mut lists) => Ok(tensors_out(
-            lists.pop().unwrap_or_default(),
-            &store.data().shared.counters,
-        )),
+        Ok(mut lists) => {
+            let outputs = lists.pop().unwrap_or_default();
+            let state = store.data_mut();
+            state.memory.take_in(bytes_of(&outputs))?;
+            Ok(tensors_out(outputs, &state.shared.counters))
+        }
         Err(error) => Err(error_out(&error)),
     },))
 }

@@ -18,6 +18,21 @@ use crate::contract::{
 use crate::state::EdgeState;
 use crate::stats::Counters;
 
+/// Bytes of elements, as far as tensors have fewer than `hold_from` of a fixed size.
+pub(crate) fn bytes_below(tensors: &NamedTensors, hold_from: u64) -> usize {
+    let of = |tensor: &Tensor| match tensor.data() {
+        TensorData::Fixed(elements) if elements.len() as u64 >= hold_from => 0,
+        TensorData::Fixed(elements) => elements.len(),
+        TensorData::Strings(strings) => strings.bytes().len(),
+    };
+    tensors.iter().map(|(_, tensor)| of(tensor)).sum()
+}
+
+/// Bytes of elements.
+pub(crate) fn bytes_of(tensors: &NamedTensors) -> usize {
+    bytes_below(tensors, u64::MAX)
+}
+
 /// The outputs of a call. Their bytes are shared with the runtime until they are lowered.
 pub(crate) fn tensors_out(tensors: NamedTensors, counters: &Counters) -> Vec<NamedTensorOut> {
     tensors

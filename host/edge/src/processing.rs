@@ -17,7 +17,7 @@ use crate::contract::processor::{CoveredOut, ReplyOut};
 use crate::contract::transfer::RangeIn;
 use crate::convert::Guest;
 use crate::inference::{Answer, Store, check_call, run_model, wait_for};
-use crate::lower::{error_out, outputs_out, signature_out};
+use crate::lower::{bytes_of, error_out, outputs_out, signature_out};
 use crate::processor::{Answer as Processed, Context, Payload, Pipeline, Step};
 use crate::state::{EdgeState, HeldModel};
 use crate::{Call, NamedTensors, OpenModel, Processor};
@@ -182,13 +182,22 @@ async fn run_body(
             content_type,
             bytes,
         }) => {
-            let counters = &store.data().shared.counters;
-            counters.bytes_to_guests.add(bytes.len() as u64);
+            let state = store.data_mut();
+            state.memory.take_in(bytes.len())?;
+            state
+                .shared
+                .counters
+                .bytes_to_guests
+                .add(bytes.len() as u64);
             Ok(ReplyOut::Body((content_type, bytes)))
         }
         // All of it goes into the answer's JSON: nothing is left with the host.
-        Ok(Payload::Tensors(tensors)) => outputs_out(vec![tensors], u64::MAX, store.data_mut())
-            .map(|mut lists| ReplyOut::Tensors(lists.pop().unwrap_or_default())),
+        Ok(Payload::Tensors(tensors)) => {
+            let state = store.data_mut();
+            state.memory.take_in(bytes_of(&tensors))?;
+            outputs_out(vec![tensors], u64::MAX, state)
+                .map(|mut lists| ReplyOut::Tensors(lists.pop().unwrap_or_default()))
+        }
     };
     Ok((lowered.map_err(|error| error_out(&error)),))
 }

@@ -169,6 +169,21 @@ impl MemoryUse {
         self.held = self.held.saturating_sub(bytes);
     }
 
+    /// Called before the host writes so much into the component's memory at once.
+    ///
+    /// What is more than all that it may have must not be left to the limiter: for gigabytes an
+    /// allocator gives up without asking for a page, and the trap would have no reason.
+    pub(crate) fn take_in(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        if bytes > self.limit {
+            self.refused = true;
+            let limit = self.limit;
+            return Err(wasmtime::format_err!(
+                "it would be given {bytes} bytes, and may have {limit} of memory"
+            ));
+        }
+        Ok(())
+    }
+
     fn fits(&mut self, bytes: usize, held: usize) -> bool {
         let all = bytes.saturating_add(held);
         let fits = all <= self.limit;

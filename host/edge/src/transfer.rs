@@ -10,7 +10,7 @@ use crate::Call;
 use crate::contract::transfer::{OutputOut, RangeIn, RunIn};
 use crate::convert::Guest;
 use crate::inference::{Answer, Store, refuse};
-use crate::lower::{error_out, outputs_out};
+use crate::lower::{bytes_below, error_out, outputs_out};
 use crate::processing::{check_covered, run_calls};
 use crate::state::{EdgeState, HeldModel};
 
@@ -58,6 +58,10 @@ async fn run(
         Err(error) => return Ok((refuse(store.data(), &error),)),
     };
     let result = run_calls(&mut store, &model, calls).await;
+    if let Ok(lists) = &result {
+        let bytes = lists.iter().map(|list| bytes_below(list, hold_from)).sum();
+        store.data_mut().memory.take_in(bytes)?;
+    }
     let outputs = result.and_then(|lists| outputs_out(lists, hold_from, store.data_mut()));
     Ok((outputs.map_err(|error| error_out(&error)),))
 }

@@ -313,7 +313,8 @@ impl Component {
         let mut cabin = cabin.start().await.map_err(ProcessorError::Start)?;
         cabin.check_types()?;
         let export = self.0.exports.describe;
-        let (_cabin, described): (_, Result<DescribeIn, _>) = cabin.call(export, (subject,)).await;
+        let (_cabin, described): (_, Result<DescribeIn, _>) =
+            cabin.call(export, (subject,), 0).await;
         let descriptions = described
             .map_err(ProcessorError::Start)?
             .map_err(|error| ProcessorError::Refused(error_in(error)))?;

@@ -1,10 +1,10 @@
 //! From what a processor returns to this house's types, checked; and the way in.
 
+use tensorgate_types::Result;
 use tensorgate_types::processing::{
     Description, GivenData, GivenTensor, NamedInfo, check_content_type, check_tensor_count,
     given_tensors,
 };
-use tensorgate_types::{Result, Tensor, TensorData};
 
 use super::pipeline::{Answer, Payload, Step};
 use crate::contract::processor::{
@@ -104,15 +104,6 @@ pub(super) fn payload_out(payload: Payload, counters: &Counters) -> PayloadOut {
             })
         }
     }
-}
-
-/// Bytes of elements.
-pub(super) fn bytes_of(tensors: &NamedTensors) -> u64 {
-    let of = |tensor: &Tensor| match tensor.data() {
-        TensorData::Fixed(elements) => elements.len(),
-        TensorData::Strings(strings) => strings.bytes().len(),
-    };
-    tensors.iter().map(|(_, tensor)| of(tensor) as u64).sum()
 }
 
 pub(super) fn context_size(context: &ContextOut) -> usize {

@@ -16,13 +16,13 @@ use wasmtime::component::{
 };
 
 use super::component::{Loaded, Processor};
-use super::convert::{answer_in, bytes_of, context_size, payload_out, step_in};
+use super::convert::{answer_in, context_size, payload_out, step_in};
 use super::usage::Usage;
 use crate::contract::NamedTensorOut;
 use crate::contract::processor::{
     ContextOut, DescribeIn, PayloadOut, PostprocessIn, PreprocessIn, SubjectOut,
 };
-use crate::lower::{error_in, tensors_out};
+use crate::lower::{bytes_of, error_in, tensors_out};
 use crate::meter::{Cut, Metered};
 use crate::state::EdgeState;
 use crate::{Call, EdgeError, GuestFault, NamedTensors, ProcessorError};
@@ -114,21 +114,21 @@ impl Pipeline {
         let loaded = Arc::clone(self.processor.loaded());
         let size = match &payload {
             Payload::Tensors(tensors) => bytes_of(tensors),
-            Payload::Body { bytes, .. } => bytes.len() as u64,
+            Payload::Body { bytes, .. } => bytes.len(),
         };
         let counters = &loaded.counters;
         counters
             .bytes_in
-            .add(size + context_size(&self.context) as u64);
+            .add((size + context_size(&self.context)) as u64);
         let payload = payload_out(payload, &loaded.sandbox.inner.shared.counters);
         let params: (ContextOut, PayloadOut) = (self.context.clone(), payload);
-        let step: PreprocessIn = self.call(loaded.exports.preprocess, params).await?;
+        let step: PreprocessIn = self.call(loaded.exports.preprocess, params, size).await?;
         let step = match step {
             Ok(step) => step_in(step).map_err(|error| self.bad(error.message()))?,
             Err(error) => return Err(self.refused(error_in(error))),
         };
         match &step {
-            Step::Run(call) => counters.bytes_out.add(bytes_of(&call.inputs)),
+            Step::Run(call) => counters.bytes_out.add(bytes_of(&call.inputs) as u64),
             Step::Answer(answer) => self.count_answer(answer)?,
         }
         self.left_at = Some(Instant::now());
@@ -144,10 +144,11 @@ impl Pipeline {
             self.elsewhere += left.elapsed();
         }
         let loaded = Arc::clone(self.processor.loaded());
-        loaded.counters.bytes_in.add(bytes_of(&outputs));
+        let size = bytes_of(&outputs);
+        loaded.counters.bytes_in.add(size as u64);
         let outputs = tensors_out(outputs, &loaded.sandbox.inner.shared.counters);
         let params: (ContextOut, Vec<NamedTensorOut>) = (self.context.clone(), outputs);
-        let answer: PostprocessIn = self.call(loaded.exports.postprocess, params).await?;
+        let answer: PostprocessIn = self.call(loaded.exports.postprocess, params, size).await?;
         let answer = match answer {
             Ok(answer) => answer_in(answer).map_err(|error| self.bad(error.message()))?,
             Err(error) => return Err(self.refused(error_in(error))),
@@ -159,12 +160,12 @@ impl Pipeline {
     fn count_answer(&self, answer: &Answer) -> Told<()> {
         let size = match &answer.payload {
             Payload::Tensors(tensors) => bytes_of(tensors),
-            Payload::Body { bytes, .. } => bytes.len() as u64,
+            Payload::Body { bytes, .. } => bytes.len(),
         };
         let loaded = self.processor.loaded();
-        loaded.counters.bytes_out.add(size);
+        loaded.counters.bytes_out.add(size as u64);
         let limit = loaded.answer_bytes;
-        if size > limit as u64 {
+        if size > limit {
             return Err(self.bad(format!(
                 "its answer has {size} bytes, and it may give {limit} (limits.answer_bytes)"
             )));
@@ -172,7 +173,7 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn call<P, R>(&mut self, export: ComponentExportIndex, params: P) -> Told<R>
+    async fn call<P, R>(&mut self, export: ComponentExportIndex, params: P, size: usize) -> Told<R>
     where
         P: Lower + ComponentNamedList + Send + Sync + 'static,
         R: Lift + Send + Sync + 'static,
@@ -180,7 +181,7 @@ impl Pipeline {
         let Some(cabin) = self.cabin.take() else {
             return Err(self.bad("it was stopped"));
         };
-        let (cabin, result) = cabin.call(export, params).await;
+        let (cabin, result) = cabin.call(export, params, size).await;
         if let Some(cabin) = cabin {
             self.note_use(&cabin);
             self.cabin = result.is_ok().then_some(cabin);
@@ -341,11 +342,13 @@ impl Cabin {
         Ok(())
     }
 
-    /// Calls one of its functions. It is of no more use where that failed.
+    /// Calls one of its functions with elements or a body of so many bytes. It is of no more use
+    /// where that failed.
     pub(super) async fn call<P, R>(
         self,
         export: ComponentExportIndex,
         params: P,
+        size: usize,
     ) -> (Option<Self>, Result<R, EdgeError>)
     where
         P: Lower + ComponentNamedList + Send + Sync + 'static,
@@ -354,7 +357,7 @@ impl Cabin {
         let loaded = Arc::clone(&self.loaded);
         let work = async move {
             let mut cabin = self;
-            let result = cabin.timed_call(export, params).await;
+            let result = cabin.timed_call(export, params, size).await;
             (cabin, result)
         };
         match loaded.on_threads(work).await {
@@ -378,6 +381,7 @@ impl Cabin {
         &mut self,
         export: ComponentExportIndex,
         params: P,
+        size: usize,
     ) -> Result<R, EdgeError>
     where
         P: Lower + ComponentNamedList + Send + Sync + 'static,
@@ -389,7 +393,7 @@ impl Cabin {
         self.store.set_epoch_deadline(1);
         let meter = Arc::clone(&self.store.data().meter);
         let result = {
-            let call = pin!(self.enter(export, params));
+            let call = pin!(self.enter(export, params, size));
             Metered::new(meter, call).await
         };
         let result = self.judged(result);
@@ -406,13 +410,19 @@ impl Cabin {
         }
     }
 
-    async fn enter<P, R>(&mut self, export: ComponentExportIndex, params: P) -> wasmtime::Result<R>
+    async fn enter<P, R>(
+        &mut self,
+        export: ComponentExportIndex,
+        params: P,
+        size: usize,
+    ) -> wasmtime::Result<R>
     where
         P: Lower + ComponentNamedList + Send + Sync + 'static,
         R: Lift + Send + Sync + 'static,
     {
         let instance = self.instance().await?;
         let function: TypedFunc<P, (R,)> = instance.get_typed_func(&mut self.store, export)?;
+        self.store.data_mut().memory.take_in(size)?;
         let (result,) = function.call_async(&mut self.store, params).await?;
         Ok(result)
     }

@@ -21,7 +21,7 @@ use super::threads::{Task, task};
 use super::usage::Counters;
 use crate::contract::{NamedTensorIn, NamedTensorOut, TensorDataIn};
 use crate::inference::{Answer, Store, checked_call, refuse, wait_for};
-use crate::lower::{error_out, tensors_out};
+use crate::lower::{self, error_out, tensors_out};
 use crate::state::{EdgeState, HeldModel};
 use crate::{Call, NamedTensors, OpenModel};
 
@@ -148,9 +148,11 @@ async fn wait(
     state.ran = true;
     state.memory.release(bytes);
     state.begun -= 1;
-    let counters = &state.shared.counters;
     Ok((match result {
-        Ok(outputs) => Ok(tensors_out(outputs, counters)),
+        Ok(outputs) => {
+            state.memory.take_in(lower::bytes_of(&outputs))?;
+            Ok(tensors_out(outputs, &state.shared.counters))
+        }
         Err(error) => Err(error_out(&error)),
     },))
 }

@@ -36,6 +36,8 @@ struct Inner {
     /// How often somebody asked whether to write a request down.
     draws: AtomicUsize,
     entries: Mutex<Vec<LogEntry>>,
+    /// Bytes that each run gives, zeros, in the place of its answer; 0 for the answer.
+    puffed: AtomicUsize,
     /// What stands before the model, once a test has given it something.
     processor: Mutex<Option<Processor>>,
     /// What requests used of it.
@@ -72,6 +74,7 @@ impl Fake {
             reloads: Mutex::default(),
             draws: AtomicUsize::new(0),
             entries: Mutex::default(),
+            puffed: AtomicUsize::new(0),
             processor: Mutex::default(),
             usages: Mutex::default(),
         }))
@@ -80,6 +83,11 @@ impl Fake {
     /// Puts a processor before the model, for requests that come from now on.
     pub(crate) fn put_before(&self, processor: Processor) {
         *self.0.processor.lock().expect("no panic") = Some(processor);
+    }
+
+    /// Makes runs give so many bytes of zeros, which take no memory until somebody looks at them.
+    pub(crate) fn puff(&self, bytes: usize) {
+        self.0.puffed.store(bytes, Ordering::SeqCst);
     }
 
     pub(crate) fn id(&self) -> &ServableId {
@@ -287,9 +295,21 @@ impl OpenModel for Opened {
             let _running = Running::new(&self.0.running);
             let run = self.0.runs.acquire().await.expect("nobody closes it");
             run.forget();
-            calls.into_iter().map(answer).collect()
+            match self.0.puffed.load(Ordering::SeqCst) {
+                0 => calls.into_iter().map(answer).collect(),
+                bytes => calls.iter().map(|_| zeros(bytes)).collect(),
+            }
         })
     }
+}
+
+fn zeros(bytes: usize) -> Result<NamedTensors> {
+    let output = Tensor::fixed(
+        DType::UINT8,
+        vec![bytes as i64],
+        Bytes::from(vec![0; bytes]),
+    )?;
+    Ok(vec![("y".to_owned(), output)])
 }
 
 fn answer(call: Call) -> Result<NamedTensors> {

@@ -71,6 +71,23 @@ async fn a_memory_bomb_meets_its_limit() {
 }
 
 #[tokio::test]
+async fn outputs_beyond_a_component_s_memory_are_out_of_memory_however_large() {
+    // For the larger ones its allocator gives up before it asks for memory.
+    for bytes in [65 << 20, 3 << 30, 5 << 30] {
+        let sandbox = Sandbox::new("echo").await;
+        sandbox.fake.puff(bytes);
+        let result = sandbox
+            .call_beside_ordinary("/predict", Deadline::NEVER)
+            .await;
+        let error = result.expect_err("there is not that much");
+        let EdgeError::OutOfMemory { answering, .. } = error else {
+            panic!("{bytes}: {error:?}");
+        };
+        assert!(answering);
+    }
+}
+
+#[tokio::test]
 async fn a_trap_tells_the_log_why_and_the_client_nothing() {
     let sandbox = Sandbox::new("traps").await;
     for path in ["/panic", "/abort", "/exit", "/out-of-bounds"] {
