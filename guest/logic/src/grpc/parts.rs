@@ -3,6 +3,8 @@
 //! Fields may come in any order, repeated fields packed, unpacked or both, and a message in
 //! several pieces; what the elements are is known only at the end.
 
+use tensorgate_types::DType;
+
 use super::source::Source;
 use super::wire::{Cursor, Decoded, Fault, Value};
 use crate::inference::Range;
@@ -126,6 +128,23 @@ impl Default for TensorParts {
 }
 
 impl TensorParts {
+    /// What it says of itself, for the words of an error.
+    pub(crate) fn described(&self) -> String {
+        let dtype = DType::from_number(self.dtype.try_into().unwrap_or_default());
+        let shape = if self.shape.has_too_many {
+            format!("more than {MAX_DIMENSIONS} dimensions")
+        } else {
+            format!("shape {:?}", self.shape.dims)
+        };
+        let elements = match (self.content.length(), self.strings.len()) {
+            (0, 0) if self.numbers.is_empty() => "no elements".to_owned(),
+            (0, 0) => "elements one by one".to_owned(),
+            (0, strings) => format!("{strings} strings"),
+            (bytes, _) => format!("{bytes} bytes of tensor_content"),
+        };
+        format!("{dtype}, {shape}, {elements}")
+    }
+
     /// Adds a message to those that were read: the last of a single field wins, repeated ones
     /// add up.
     pub(crate) fn merge(

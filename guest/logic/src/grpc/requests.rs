@@ -101,8 +101,8 @@ impl PredictRequest {
                 _ => {}
             }
         }
-        for (alias, parts) in inputs {
-            let tensor = decode(parts, source)?;
+        for (alias, mut parts) in inputs {
+            let tensor = decode(&mut parts, source)?;
             request.inputs.insert(alias, tensor);
         }
         Ok(request)

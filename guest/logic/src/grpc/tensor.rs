@@ -98,12 +98,12 @@ fn is_float8(dtype: DType) -> bool {
     (24..=28).contains(&dtype.number())
 }
 
-/// Decodes a tensor.
+/// Decodes a tensor. Takes its strings out of `parts`, if it has some.
 ///
 /// # Errors
 /// The outer ones are those of the whole message, the inner ones those of this tensor.
 pub(crate) fn decode(
-    parts: TensorParts,
+    parts: &mut TensorParts,
     source: &mut Source<'_, impl Message>,
 ) -> Decoded<Result<Tensor, Bad>> {
     let used = kind_of(parts.dtype)
@@ -123,9 +123,9 @@ pub(crate) fn decode(
     let data = if parts.content.length() > 0 && elements > 0 {
         from_content(dtype, elements, parts.content, source)?
     } else if let Some(size) = dtype.size() {
-        from_numbers(dtype, size as u64, elements, &parts, source)?
+        from_numbers(dtype, size as u64, elements, parts, source)?
     } else {
-        fill_strings(parts.strings, elements, source)
+        fill_strings(std::mem::take(&mut parts.strings), elements, source)
     };
     Ok(data.map(|data| Tensor { dtype, shape, data }))
 }

@@ -220,14 +220,15 @@ fn run(
         return ran(&model, reply, outcome);
     }
     let mut tensors = Vec::with_capacity(inputs.len());
-    for (name, parts) in inputs {
+    for (name, mut parts) in inputs {
         let fault = |fault: crate::grpc::wire::Fault| fault.into_error("tensorflow.TensorProto");
-        let tensor = decode(parts, source).map_err(fault)?;
+        let tensor = decode(&mut parts, source).map_err(fault)?;
         let tensor: Tensor = tensor.map_err(|bad| match bad {
             // TensorFlow Serving's words do not say more; nobody expects them here.
             Bad::Tensor => Error::invalid_argument(format!(
-                "the input {name} is no tensor: expected a dtype of numbers, booleans or strings, \
-                 a shape without unknown dimensions, and exactly its elements"
+                "the input {name} is no tensor ({}): expected a dtype of numbers, \
+                 booleans or strings, a shape without unknown dimensions, and exactly its elements",
+                parts.described()
             )),
             Bad::Size(_) => bad.into_error(&name),
         })?;
