@@ -13,7 +13,7 @@ use crate::World;
 /// How long a request may take, unless the operator says otherwise: as long as a host gives it.
 const TIMEOUT_MS: u64 = 30_000;
 /// Attempts after the first.
-const RETRIES: u64 = 6;
+const RETRIES: u64 = 8;
 /// How long signatures are believed without asking.
 const SIGNATURE_TTL_S: u64 = 60;
 /// How old what is kept may be where a request fails by it.
