@@ -134,7 +134,17 @@ enum Verdict {
 fn judge(answer: Result<Response, Failure>, settings: &Settings) -> Verdict {
     let response = match answer {
         Ok(response) => response,
-        Err(Failure::Late) => return Verdict::Answer(Err(Error::deadline_exceeded())),
+        Err(Failure::Late) => {
+            return Verdict::Answer(Err(Error::new(
+                ErrorCode::DeadlineExceeded,
+                format!(
+                    "the Tensorgate host {} has not answered within the {} ms that a request may \
+                     wait for it (tensorgate_timeout_ms)",
+                    settings.url,
+                    settings.timeout.as_millis()
+                ),
+            )));
+        }
         Err(Failure::Broken(why)) => {
             return Verdict::Again(Err(Error::unavailable(format!(
                 "the Tensorgate host {} cannot be reached: {why}",
@@ -150,10 +160,16 @@ fn judge(answer: Result<Response, Failure>, settings: &Settings) -> Verdict {
         }
     };
     if response.content_type == CONTENT_TYPE {
-        let answered = hear(&response.body).map(|heard| Answered {
-            heard,
-            body: response.body,
-        });
+        let answered = match hear(&response.body) {
+            Ok(heard) => Ok(Answered {
+                heard,
+                body: response.body,
+            }),
+            Err(error) => Err(Error::new(
+                error.code(),
+                format!("the Tensorgate host {}: {}", settings.url, error.message()),
+            )),
+        };
         // The code and not the status: a proxy may rewrite that one.
         let is_busy = matches!(
             &answered,
@@ -192,10 +208,12 @@ fn stranger(response: &Response, settings: &Settings) -> Error {
     match words {
         Some(words) if status != 404 && status != 405 => Error::new(code, words),
         _ => {
-            let start: String = String::from_utf8_lossy(&response.body)
-                .chars()
-                .take(MAX_TOLD)
-                .collect();
+            let text = String::from_utf8_lossy(&response.body);
+            let start: String = text.trim().chars().take(MAX_TOLD).collect();
+            let start = match &*start {
+                "" => "no text",
+                start => start,
+            };
             Error::new(
                 code,
                 format!(

@@ -177,6 +177,7 @@ fn answers_of_others_are_told_as_such() {
             "answered 404 and not as a Tensorgate host does",
         ),
         (200, "hello", ErrorCode::Unknown, "answered 200 and not as"),
+        (302, " ", ErrorCode::Unknown, "host does: no text"),
     ] {
         let fake = Fake::new(move |_| {
             Ok(Response {
@@ -190,6 +191,29 @@ fn answers_of_others_are_told_as_such() {
         assert!(error.message().contains(words), "{error}");
         assert_eq!(fake.sent.borrow().len(), 1);
     }
+}
+
+#[test]
+fn what_a_host_does_wrong_names_the_host() {
+    for (body, words) in [
+        (&b""[..], "its answer is empty"),
+        (b"\x12\x7f", "cannot parse tensorgate.edge.v1.Response: "),
+    ] {
+        let fake = Fake::new(move |_| said(body));
+        let error = request(&fake).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Internal);
+        let expected = format!("the Tensorgate host http://host:8501: {words}");
+        assert!(error.message().starts_with(&expected), "{error}");
+    }
+    let mut fake = Fake::new(|_| Err(Failure::Late));
+    fake.set("tensorgate_timeout_ms", "15");
+    let error = request(&fake).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::DeadlineExceeded);
+    assert_eq!(
+        error.message(),
+        "the Tensorgate host http://host:8501 has not answered within the 15 ms that a request \
+         may wait for it (tensorgate_timeout_ms)"
+    );
 }
 
 #[test]

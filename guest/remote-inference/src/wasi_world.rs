@@ -50,6 +50,9 @@ fn failure(code: &ErrorCode) -> Failure {
         ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => {
             Failure::Broken("the connection ended".to_owned())
         }
+        ErrorCode::HttpProtocolError => {
+            Failure::Broken("what answers there does not speak HTTP".to_owned())
+        }
         other => Failure::Broken(other.to_string()),
     }
 }

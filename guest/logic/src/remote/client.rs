@@ -194,8 +194,8 @@ fn response(source: &mut Source<'_, Whole<'_>>) -> Decoded<Heard> {
                 heard = Some(Heard::Ran(ran.version, Reply::Tensors(Vec::new())));
             }
             5 => {
-                let (name, parts) = tensor_entry(place, source)?;
-                let tensor = decode(parts, source)?.map_err(|bad| bad.into_error(&name))?;
+                let (name, mut parts) = tensor_entry(place, source)?;
+                let tensor = decode(&mut parts, source)?.map_err(|bad| bad.into_error(&name))?;
                 outputs.push(output(name, tensor, source)?);
             }
             6 => body = Some(read::<proto::Body>(place, source)?),
@@ -215,7 +215,7 @@ fn response(source: &mut Source<'_, Whole<'_>>) -> Decoded<Heard> {
             },
         )),
         Some(heard) => Ok(heard),
-        None => Err(Fault::Other(Error::internal("the host's answer is empty"))),
+        None => Err(Fault::Other(Error::internal("its answer is empty"))),
     }
 }
 
