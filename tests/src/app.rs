@@ -108,6 +108,8 @@ pub struct App {
     stdout: Stderr,
     stderr: Stderr,
     port: u16,
+    /// Its directory for temporary files: it is ended in a way in which it cannot tidy up.
+    _temporary: TempDir,
 }
 
 impl App {
@@ -117,7 +119,9 @@ impl App {
     /// When it does not come so far.
     #[must_use]
     pub fn start(command: &mut Command) -> Self {
+        let temporary = tempfile::tempdir().expect("a directory");
         let mut child = command
+            .env("TMPDIR", temporary.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -129,6 +133,7 @@ impl App {
             stdout,
             stderr,
             port: 0,
+            _temporary: temporary,
         };
         app.port = app.wait_for_port(1);
         app
