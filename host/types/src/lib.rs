@@ -33,4 +33,6 @@ pub use signature::{
     DEFAULT_SIGNATURE, INIT_OP_SIGNATURE, PREDICT_METHOD, Signature, Signatures, TensorInfo,
 };
 pub use tensor::{NamedTensors, StringData, StringDataBuilder, Tensor, TensorData};
-pub use validate::{InputView, ShapeCheck, element_count, validate_inputs};
+pub use validate::{
+    FIXED_RANK, InputView, ShapeCheck, element_count, validate_inputs, validate_names,
+};

@@ -3,9 +3,12 @@
 //! Names are always checked. Types and shapes are another matter: TensorFlow Serving does not
 //! look at them, and its users' clients live on that (a feed of shape `[3]` to an input declared
 //! `[-1, 1]` runs element by element, and models exist that declare an input of serialized
-//! examples as float). So the usual check refuses nothing that TensorFlow could run, which says
-//! for itself what a tensor of the graph cannot take; and [`ShapeCheck::Strict`] is for operators
-//! who want the signature taken at its word.
+//! examples as float). So the usual check leaves it to TensorFlow to say what a tensor of the graph
+//! cannot take; and [`ShapeCheck::Strict`] is for operators who want the signature taken at its
+//! word.
+//!
+//! One thing is never left to TensorFlow: an input of pictures with too few dimensions. oneDNN's
+//! convolutions do not refuse it but abort the process, and every other request with it.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +17,19 @@ use crate::{DType, Error, Result, Signature, TensorInfo};
 /// How far types and shapes are checked against a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ShapeCheck {
-    /// Not at all: TensorFlow decides, as it does under TensorFlow Serving.
+    /// Only the rank of inputs with [`FIXED_RANK`] dimensions or more: TensorFlow decides, as it
+    /// does under TensorFlow Serving.
     #[default]
     Lenient,
     /// The type, the rank and every known dimension must agree.
     Strict,
 }
+
+/// An input that is declared with as many dimensions must have exactly as many as are declared.
+///
+/// Convolutions take three (in one dimension, with batch and channels) to five, and have no use
+/// for another number; what runs element by element on fewer is as free as it ever was.
+pub const FIXED_RANK: usize = 3;
 
 /// What the check needs to see of an input.
 #[derive(Debug, Clone, Copy)]
@@ -81,14 +91,23 @@ pub fn validate_inputs(
     inputs: &[InputView<'_>],
     shapes: ShapeCheck,
 ) -> Result<()> {
-    check_names(signature, inputs)?;
-    match shapes {
-        ShapeCheck::Lenient => Ok(()),
-        ShapeCheck::Strict => inputs
-            .iter()
-            // `check_names` has found every input in the signature.
-            .filter_map(|input| Some((input, signature.inputs.get(input.name)?)))
-            .try_for_each(|(input, info)| check_strictly(input, info)),
+    validate_names(signature, inputs)?;
+    inputs
+        .iter()
+        // `validate_names` has found every input in the signature.
+        .filter_map(|input| Some((input, signature.inputs.get(input.name)?)))
+        .try_for_each(|(input, info)| match shapes {
+            ShapeCheck::Lenient => check_rank(input, info),
+            ShapeCheck::Strict => check_strictly(input, info),
+        })
+}
+
+fn check_rank(input: &InputView<'_>, info: &TensorInfo) -> Result<()> {
+    match &info.shape {
+        Some(declared) if declared.len() >= FIXED_RANK && declared.len() != input.shape.len() => {
+            Err(bad_shape(input, declared))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -100,12 +119,16 @@ fn check_strictly(input: &InputView<'_>, info: &TensorInfo) -> Result<()> {
         )));
     }
     match &info.shape {
-        Some(declared) if !fits(declared, input.shape) => Err(Error::invalid_argument(format!(
-            "Expects input {} to be of shape {declared:?} but {:?} is provided",
-            input.name, input.shape
-        ))),
+        Some(declared) if !fits(declared, input.shape) => Err(bad_shape(input, declared)),
         _ => Ok(()),
     }
+}
+
+fn bad_shape(input: &InputView<'_>, declared: &[i64]) -> Error {
+    Error::invalid_argument(format!(
+        "Expects input {} to be of shape {declared:?} but {:?} is provided",
+        input.name, input.shape
+    ))
 }
 
 fn fits(declared: &[i64], given: &[i64]) -> bool {
@@ -116,7 +139,11 @@ fn fits(declared: &[i64], given: &[i64]) -> bool {
             .all(|(declared, given)| *declared < 0 || declared == given)
 }
 
-fn check_names(signature: &Signature, inputs: &[InputView<'_>]) -> Result<()> {
+/// Checks the names of inputs alone, as [`validate_inputs`] does first.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`, as there.
+pub fn validate_names(signature: &Signature, inputs: &[InputView<'_>]) -> Result<()> {
     let sent: BTreeSet<&str> = inputs.iter().map(|input| input.name).collect();
     let declared: BTreeSet<&str> = signature.inputs.keys().map(String::as_str).collect();
     let optional = || {
@@ -297,6 +324,32 @@ mod tests {
             ("b", DType::STRING, &[0][..]),
         ];
         assert_eq!(check(&right, ShapeCheck::Strict), Ok(()));
+    }
+
+    #[test]
+    fn what_convolutions_take_has_as_many_dimensions_as_are_declared() {
+        let mut signature = signature();
+        for info in signature.inputs.values_mut() {
+            info.shape = Some(vec![-1, 28, 28, 1]);
+            info.optional = info.dtype == DType::STRING;
+        }
+        let check = |shape| {
+            let view = InputView {
+                name: "a",
+                dtype: DType::FLOAT,
+                shape,
+            };
+            validate_inputs(&signature, &[view], ShapeCheck::Lenient)
+                .map_err(|error| error.message().to_owned())
+        };
+        for shape in [&[][..], &[3], &[28, 28, 1], &[1, 1, 28, 28, 1]] {
+            assert_eq!(
+                check(shape).unwrap_err(),
+                format!("Expects input a to be of shape [-1, 28, 28, 1] but {shape:?} is provided")
+            );
+        }
+        // Dimensions are still TensorFlow's.
+        assert_eq!(check(&[2, 14, 14, 3]), Ok(()));
     }
 
     #[test]

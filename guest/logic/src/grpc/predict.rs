@@ -5,7 +5,7 @@ use tensorgate_proto::tensorflow::SignatureDef;
 use tensorgate_proto::tensorflow::tensor_info::Encoding;
 use tensorgate_types::{
     Error, InputView, LogKind, PREDICT_METHOD, Result, Settings, ShapeCheck, Signature,
-    validate_inputs,
+    validate_inputs, validate_names,
 };
 
 use super::requests::PredictRequest;
@@ -109,11 +109,11 @@ fn check_inputs(
         .map(|(name, dtype, shape)| InputView { name, dtype, shape })
         .collect();
     // Names first: what a tensor must be is asked only of those that can be read.
-    let names = validate_inputs(signature, &views, ShapeCheck::Lenient);
+    let names = validate_names(signature, &views);
     if names.is_err() {
         // The words tell the names in the graph, which are looked for only now.
         let named = with_graph_names(model, name, signature);
-        return validate_inputs(&named, &views, ShapeCheck::Lenient).and(names);
+        return validate_names(&named, &views).and(names);
     }
     if request.inputs.values().all(std::result::Result::is_ok) {
         validate_inputs(signature, &views, shapes)

@@ -209,7 +209,8 @@ pub(crate) const OWN: &[Row] = &[
         "",
         Value::Text(|o, v| o.strict_shapes = StrictShapes::parse(v)),
         "Names of models, with commas between them, whose inputs must have the types and \
-         shapes of the signature; `*` for all. TensorFlow Serving never checks either.",
+         shapes of the signature; `*` for all. TensorFlow Serving never checks either; without it \
+         only the number of dimensions is checked, of inputs that are declared with three or more.",
     ),
     acts(
         "drain_delay_seconds",
